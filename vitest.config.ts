@@ -1,0 +1,47 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const at = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+const self = [
+  { find: /^scopegate$/, replacement: at('./src/index.ts') },
+  { find: /^scopegate\/testing$/, replacement: at('./src/testing/index.ts') },
+  { find: /^scopegate\/(express|nest)$/, replacement: at('./$1/index.ts') },
+]
+const oxc = { decorator: { legacy: true } }
+const common = { testTimeout: 20_000, hookTimeout: 60_000, pool: 'forks' as const }
+
+export default defineConfig({
+  oxc,
+  test: {
+    coverage: {
+      provider: 'v8',
+      include: ['src/**', 'express/**', 'nest/**'],
+      reporter: ['text', 'json-summary'],
+      thresholds: { lines: 100 },
+    },
+    projects: [
+      {
+        oxc,
+        resolve: { alias: self },
+        test: {
+          ...common,
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/keycloak/**', 'test/nest11/node_modules/**', 'node_modules/**'],
+        },
+      },
+      {
+        oxc,
+        resolve: {
+          alias: [...self, { find: /^@nestjs\/(.*)$/, replacement: `${at('./test/nest11/node_modules/@nestjs')}/$1` }],
+        },
+        test: { ...common, name: 'nest11', include: ['test/nest*.test.ts'] },
+      },
+      {
+        oxc,
+        resolve: { alias: self },
+        test: { ...common, name: 'keycloak', include: ['test/keycloak/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 300_000 },
+      },
+    ],
+  },
+})
