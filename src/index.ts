@@ -1,1 +1,28 @@
-export const x = 1
+/**
+ * Lets a call in only with a right OAuth 2.0 access token (RFC 6750, RFC 9068).
+ *
+ * @module
+ */
+export type { Profile } from './claims.js'
+export { discover, type IssuerMetadata, keycloak } from './discovery.js'
+export {
+  AuthError,
+  type ErrorCode,
+  InsufficientScopeError,
+  InvalidRequestError,
+  InvalidTokenError,
+  isAuthError,
+  MissingTokenError,
+  type Reason,
+  type TokenDefect,
+  UnavailableError,
+} from './errors.js'
+export type { HttpRequest } from './extract.js'
+export type { FetchCode } from './http.js'
+export type { Validator } from './issuers.js'
+export type { IssuerStatus } from './keys.js'
+export type { IssuerOptions, ResourceServerOptions } from './options.js'
+export { createResourceServer, isResourceServer, type ResourceServer } from './resource-server.js'
+export { allOf, anyOf, type ClaimValue, claim, client, clientRole, type Requirement, type Rule, realmRole, scope, toRule } from './rules.js'
+export type { StoreState, StoreStatus, StoreTimes } from './store.js'
+export type { AccessToken, Claims } from './token.js'

@@ -1,0 +1,82 @@
+/**
+ * The gate as Express middleware, for Express 4 and 5.
+ *
+ * @module
+ */
+import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express'
+import {
+  type AccessToken,
+  createResourceServer,
+  isAuthError,
+  isResourceServer,
+  type Requirement,
+  type ResourceServer,
+  type ResourceServerOptions,
+  toRule,
+} from '../src/index.js'
+
+/** Makes the middleware of one route. Without an argument, or with null, any valid token will do. */
+export type RequireAuth = (requirement?: Requirement) => RequestHandler
+
+/**
+ * Makes `requireAuth(requirement)`: middleware that lets a call through only with a right access token, and puts the verified
+ * token on the request, where {@link getAuth} finds it.
+ *
+ * A refusal goes to `next(error)` with its headers set on the response already: {@link authErrorHandler} answers it in JSON, and
+ * Express's own handler, or yours, with the right status and challenge all the same.
+ *
+ * @param gate the options of `createResourceServer`, or a server to be shared
+ * @throws TypeError for wrong options, and from `requireAuth` for what is no requirement
+ * @example
+ * ```ts
+ * import { keycloak } from 'scopegate'
+ * import { createRequireAuth } from 'scopegate/express'
+ *
+ * const requireAuth = createRequireAuth({
+ *   issuer: keycloak({ url: 'http://localhost:8080', realm: 'myorg' }),
+ *   audience: 'orders-api',
+ * })
+ * ```
+ */
+export function createRequireAuth(gate: ResourceServerOptions | ResourceServer): RequireAuth {
+  const server = isResourceServer(gate) ? gate : createResourceServer(gate)
+  return (...requirement: unknown[]) => {
+    if (requirement.length === 3) throw new TypeError('requireAuth is called for each route: write requireAuth(), not requireAuth.')
+    const rule = toRule(requirement)
+    return (request, response, next) => {
+      pass(server, rule, request).then(
+        () => next(),
+        error => {
+          if (isAuthError(error) && !response.headersSent) response.set(error.headers)
+          next(error)
+        },
+      )
+    }
+  }
+}
+
+async function pass(server: ResourceServer, rule: Requirement, request: Request): Promise<void> {
+  // What an earlier middleware or a client's body put there must not be taken for ours.
+  delete (request as { auth?: unknown }).auth
+  const { method, originalUrl: url, headers, rawHeaders } = request
+  const token = await server.authenticate({ method, url, headers, rawHeaders })
+  server.authorize(token, rule)
+  Object.defineProperty(request, 'auth', { value: token, configurable: true, enumerable: false, writable: false })
+}
+
+/**
+ * The verified token of a request that `requireAuth` let through; the same as `req.auth`, but typed.
+ *
+ * @throws TypeError on a route that is not guarded
+ */
+export function getAuth(request: Request): AccessToken {
+  const token = Object.getOwnPropertyDescriptor(request, 'auth')?.value as AccessToken | undefined
+  if (token === undefined) throw new TypeError('getAuth: the request has no verified token; is requireAuth() on this route?')
+  return token
+}
+
+/** Answers the gate's refusals with a JSON body `{ error, error_description }`; passes every other error on. */
+export const authErrorHandler: ErrorRequestHandler = (error: unknown, _request: Request, response: Response, next) => {
+  if (!isAuthError(error) || response.headersSent) return next(error)
+  response.status(error.status).set(error.headers).json(error)
+}

@@ -1,0 +1,207 @@
+/** Fetches one JSON document within fixed bounds: time, size, no redirect, one retry. Every fault ends in a FetchError. */
+import { setTimeout as pause } from 'node:timers/promises'
+
+/** What went wrong with a fetch, in one word for status() and events. */
+export type FetchCode =
+  | 'ECONN'
+  | 'TIMEOUT'
+  | 'DNS'
+  | 'TLS'
+  | 'REDIRECT'
+  | 'TOO_LARGE'
+  | 'BAD_BODY'
+  | 'BAD_JSON'
+  | 'BAD_JWKS'
+  | 'NO_USABLE_KEYS'
+  | 'BAD_METADATA'
+  | 'ISSUER_MISMATCH'
+  | 'FETCH_FAILED'
+  | 'OVERLOAD'
+  | 'CLOSED'
+  | `HTTP_${number}`
+
+/** A document that could not be had, or could not be used. */
+export class FetchError extends Error {
+  override readonly name = 'FetchError'
+  readonly code: FetchCode
+  /** Seconds that the server asked us to stay away. */
+  readonly retryAfter: number | undefined
+
+  constructor(code: FetchCode, message: string, options: { cause?: unknown; retryAfter?: number | undefined } = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined)
+    this.code = code
+    this.retryAfter = options.retryAfter
+  }
+}
+
+export interface FetchOptions {
+  readonly fetch: typeof fetch
+  /** Seconds for one attempt, over name look-up, connection, headers and body. */
+  readonly timeout: number
+  readonly signal?: AbortSignal | undefined
+}
+
+export const MAX_DOCUMENT_BYTES = 256 * 1024
+/** Seconds that a whole operation may take beyond the time of one attempt: a retry has to fit in. */
+export const RETRY_TIME = 2
+const RETRY_PAUSE_MS = [50, 150] as const
+const RETRIED_STATUS = [502, 503, 504]
+/** A timer that fires this much late was held up by a busy event loop: an answer may lie ready, so it is given as long again. */
+const LATE_TIMER_MS = 100
+const MAX_RETRY_AFTER = 300
+const REQUEST = {
+  headers: { accept: 'application/jwk-set+json, application/json', 'user-agent': 'scopegate' },
+  redirect: 'manual',
+  credentials: 'omit',
+  cache: 'no-store',
+} as const
+
+/**
+ * Gets the JSON document at `url`: status 200, at most 256 KiB once decoded, UTF-8. A broken connection, a timeout and 502, 503
+ * and 504 without Retry-After are tried once more, within `timeout` + 2 seconds for all of it.
+ *
+ * @throws FetchError
+ */
+export async function fetchJson(url: string, options: FetchOptions): Promise<unknown> {
+  const end = performance.now() + (options.timeout + RETRY_TIME) * 1000
+  try {
+    return await attempt(url, options, options.timeout * 1000)
+  } catch (error) {
+    if (!isWorthARetry(error as FetchError) || options.signal?.aborted) throw error
+  }
+  const [least, most] = RETRY_PAUSE_MS
+  await pause(least + Math.random() * (most - least), undefined, { ref: false })
+  return attempt(url, options, Math.min(options.timeout * 1000, end - performance.now()))
+}
+
+function isWorthARetry({ code, retryAfter }: FetchError): boolean {
+  const status = code.startsWith('HTTP_') ? Number(code.slice(5)) : undefined
+  return code === 'ECONN' || code === 'TIMEOUT' || code === 'DNS' || (RETRIED_STATUS.includes(status!) && retryAfter === undefined)
+}
+
+/** One request under one deadline, which holds for a fetch of the user's that does not heed its signal, too. */
+async function attempt(url: string, { fetch, signal }: FetchOptions, ms: number): Promise<unknown> {
+  const abort = new AbortController()
+  let stop!: (error: FetchError) => void
+  const stopped = new Promise<never>((_, reject) => {
+    stop = error => {
+      reject(error)
+      abort.abort(error)
+    }
+  })
+  const cancel = deadline(ms, () => stop(new FetchError('TIMEOUT', `No whole answer from ${url} within ${Math.round(ms) / 1000} s.`)))
+  const close = () => stop(new FetchError('CLOSED', 'The resource server was closed.'))
+  signal?.addEventListener('abort', close)
+  try {
+    if (signal?.aborted) close()
+    return await Promise.race([get(url, fetch, abort.signal), stopped])
+  } catch (error) {
+    // What is no FetchError by now comes from a `fetch` option that returns no real Response.
+    throw error instanceof FetchError ? error : new FetchError('FETCH_FAILED', `Could not get ${url}.`, { cause: error })
+  } finally {
+    cancel()
+    signal?.removeEventListener('abort', close)
+  }
+}
+
+/** Calls back after `ms`, but gives a blocked event loop the time to hand over what has come meanwhile. */
+function deadline(ms: number, fire: () => void): () => void {
+  const due = performance.now() + ms
+  const onTime = () => {
+    if (performance.now() - due < LATE_TIMER_MS) return fire()
+    timer = setTimeout(fire, LATE_TIMER_MS).unref()
+  }
+  let timer = setTimeout(onTime, ms).unref()
+  return () => clearTimeout(timer)
+}
+
+async function get(url: string, fetch: typeof globalThis.fetch, signal: AbortSignal): Promise<unknown> {
+  let response: Response
+  try {
+    response = await fetch(url, { ...REQUEST, signal })
+  } catch (error) {
+    throw failure(url, error)
+  }
+  if (response.status !== 200) {
+    // A body that is not read would hold its connection; that it may fail to end is of no interest.
+    response.body?.cancel().catch(() => {})
+    throw refusal(url, response)
+  }
+  return parse(url, await read(url, response))
+}
+
+function refusal(url: string, response: Response): FetchError {
+  const { status } = response
+  if (status >= 300 && status < 400 && status !== 304) {
+    return new FetchError('REDIRECT', `${url} answered ${status}, a redirect. Redirects are never followed: configure the final address.`)
+  }
+  const retryAfter = status === 429 || status === 503 ? secondsOf(response.headers.get('retry-after')) : undefined
+  return new FetchError(`HTTP_${status}`, `Expected status 200 from ${url}, got ${status}.`, { retryAfter })
+}
+
+/** RFC 9110 §10.2.3: seconds or a date; any other text counts as none. */
+function secondsOf(value: string | null): number | undefined {
+  if (value === null) return undefined
+  const seconds = /^-?\d+$/.test(value.trim()) ? Number(value) : (Date.parse(value) - Date.now()) / 1000
+  return Number.isNaN(seconds) ? undefined : Math.min(MAX_RETRY_AFTER, Math.max(1, seconds))
+}
+
+async function read(url: string, response: Response): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  try {
+    for await (const chunk of response.body ?? []) {
+      size += chunk.byteLength
+      if (size > MAX_DOCUMENT_BYTES) throw new FetchError('TOO_LARGE', `${url} sent more than ${MAX_DOCUMENT_BYTES} bytes.`)
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    throw error instanceof FetchError ? error : failure(url, error)
+  }
+  return Buffer.concat(chunks)
+}
+
+function parse(url: string, body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body))
+  } catch (cause) {
+    throw new FetchError('BAD_JSON', `Expected JSON in UTF-8 from ${url}, got something else.`, { cause })
+  }
+}
+
+/** The one place that reads what fetch throws: undici wraps the system's error as `cause`. */
+function failure(url: string, error: unknown): FetchError {
+  const root = (error as { cause?: unknown } | undefined)?.cause ?? error
+  const code = String((root as { code?: unknown } | undefined)?.code ?? '')
+  return new FetchError(codeOf(code), `Could not get ${url}: ${code === '' ? String(error) : code}.`, { cause: error })
+}
+
+function codeOf(code: string): FetchCode {
+  if (/^(ENOTFOUND|EAI_|ENODATA|ESERVFAIL)/.test(code)) return 'DNS'
+  if (/^(CERT_|ERR_TLS|ERR_SSL|EPROTO|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED|HOSTNAME_MISMATCH)/.test(code)) return 'TLS'
+  if (/^(UND_ERR_.*TIMEOUT|ETIMEDOUT)/.test(code)) return 'TIMEOUT'
+  if (/^(Z_|ERR_BROTLI|ERR__ERROR)/.test(code)) return 'BAD_BODY'
+  if (/^(E[A-Z]+|UND_ERR_|HPE_)/.test(code)) return 'ECONN'
+  return 'FETCH_FAILED'
+}
+
+export interface AddressRules {
+  readonly allowInsecureHttp: boolean
+  /** The configured back-channel address, to which plain http is allowed. */
+  readonly internalUrl?: string | undefined
+}
+
+/** Why an address may not be fetched, or undefined where it may: https, and plain http only where nobody else can listen in. */
+export function addressProblem(text: unknown, { allowInsecureHttp, internalUrl }: AddressRules): string | undefined {
+  const url = typeof text === 'string' && URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || (url.protocol !== 'https:' && url.protocol !== 'http:')) return 'an absolute https URL is expected'
+  if (url.username !== '' || url.password !== '') return 'a URL without user and password is expected'
+  if (url.hash !== '' || (text as string).includes('#')) return 'a URL without fragment is expected'
+  if (url.protocol === 'https:' || allowInsecureHttp || isLoopback(url.hostname)) return undefined
+  if (internalUrl !== undefined && url.origin === new URL(internalUrl).origin) return undefined
+  return 'https is expected: plain http is taken for loopback hosts and `internalUrl`, elsewhere only with `allowInsecureHttp: true`'
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname.endsWith('.localhost') || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
+}

@@ -1,0 +1,64 @@
+/** One Validator for all trusted issuers: the token's `iss` picks among the configured ones, and never causes anything else. */
+import { checkHeader } from './claims.js'
+import { difference } from './discovery.js'
+import { InvalidTokenError, shown } from './errors.js'
+import { jwtValidator } from './jwt.js'
+import { type IssuerStatus, keySource } from './keys.js'
+import type { Settings } from './options.js'
+import { type AccessToken, checkLength, decode } from './token.js'
+
+/** From the text of a token to a verified one; whatever is wrong is an AuthError. */
+export interface Validator {
+  validate(token: string): Promise<AccessToken>
+}
+
+/** The Validator of a resource server, and the care for its keys. */
+export interface IssuersValidator extends Validator {
+  /** Has every issuer's keys at hand. */
+  warmup(): Promise<void>
+  /** Fetches every issuer's keys now. */
+  refresh(): Promise<void>
+  status(): readonly IssuerStatus[]
+  close(): void
+}
+
+export function issuersValidator(settings: Settings): IssuersValidator {
+  const { algorithms, clock, maxVerifiedTokens } = settings
+  const validators = new Map(
+    settings.issuers.map(issuer => [issuer.issuer, jwtValidator(issuer, keySource(issuer, settings), clock, maxVerifiedTokens)] as const),
+  )
+  const each = [...validators.values()]
+  const names = [...validators.keys()]
+
+  return {
+    async validate(text) {
+      checkLength(text)
+      for (const validator of each) {
+        const token = await validator.recall(text)
+        if (token !== undefined) return token
+      }
+      const decoded = decode(text, header => checkHeader(header, algorithms))
+      const { iss } = decoded.claims
+      const validator = typeof iss === 'string' ? validators.get(iss) : undefined
+      if (validator === undefined) throw new InvalidTokenError('wrong_issuer', wrongIssuer(names, iss))
+      return validator.validate(decoded)
+    },
+    async warmup() {
+      await Promise.all(each.map(async ({ keys }) => keys.get()))
+    },
+    async refresh() {
+      await Promise.all(each.map(({ keys }) => keys.refresh()))
+    },
+    status: () => each.map(({ keys }) => keys.status()),
+    close() {
+      for (const validator of each) validator.close()
+    },
+  }
+}
+
+function wrongIssuer(names: readonly string[], iss: unknown): string {
+  const expected = `Expected iss to be ${names.map(name => shown(name, 200)).join(' or ')}, got ${iss === undefined ? 'no iss' : shown(iss, 200)}.`
+  const [only] = names
+  if (names.length > 1 || typeof iss !== 'string' || !URL.canParse(iss) || !URL.canParse(only!)) return expected
+  return `${expected} They differ in ${difference(only!, iss)}: set \`issuer\` to the iss of the tokens, or correct the issuer's own address (Keycloak: --hostname).`
+}

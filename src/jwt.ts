@@ -1,0 +1,104 @@
+/** Validates the JWT access tokens of one issuer: claims that need no key, the key, the signature (RFC 7515 §5.2, RFC 7519 §7.2). */
+import { compactVerify } from 'jose'
+import { tokenCache } from './cache.js'
+import { type ClaimPolicy, checkClaims, checkTimes } from './claims.js'
+import { InvalidTokenError, shown } from './errors.js'
+import type { KeySet, VerificationKey } from './jwk.js'
+import type { KeySource } from './keys.js'
+import { type AccessToken, accessToken, type DecodedToken } from './token.js'
+
+/** One issuer's part in {@link Validator}: it is given tokens that are taken apart already, and name its issuer. */
+export interface JwtValidator {
+  /** The verdict on a token that was verified before; undefined where it must be judged as a new one. */
+  recall(token: string): Promise<AccessToken | undefined>
+  validate(decoded: DecodedToken): Promise<AccessToken>
+  readonly keys: KeySource
+  /** Forgets every token and lets go of the keys. */
+  close(): void
+}
+
+interface Verified {
+  readonly token: AccessToken
+  readonly header: TokenHeader
+  readonly thumbprint: string
+}
+
+interface TokenHeader {
+  readonly alg: string
+  readonly kid?: string
+}
+
+export function jwtValidator(policy: ClaimPolicy, keys: KeySource, clock: () => number, maxVerifiedTokens: number): JwtValidator {
+  const cache = maxVerifiedTokens > 0 ? tokenCache<Verified>(maxVerifiedTokens) : undefined
+
+  return {
+    keys,
+    async recall(text) {
+      const key = cache?.keyOf(text)
+      const verified = key === undefined ? undefined : cache?.get(key)
+      if (verified === undefined) return undefined
+      // What can have changed since is judged again: the time, and whether its key is still the issuer's.
+      checkTimes(verified.token.claims, policy.clockTolerance, clock())
+      const candidates = (await keys.get()).candidates(verified.header)
+      if (candidates.some(({ thumbprint }) => thumbprint === verified.thumbprint)) return verified.token
+      cache!.delete(key!)
+      return undefined
+    },
+    async validate({ text, header, claims }) {
+      checkClaims(header, claims, policy, clock())
+      const { alg, kid } = header as unknown as TokenHeader
+      const needed: TokenHeader = kid === undefined ? { alg } : { alg, kid }
+      const candidates = await findKeys(needed, keys, policy.issuer)
+      const verifying = await firstThatVerifies(text, alg, candidates)
+      const token = accessToken(claims)
+      const key = cache?.keyOf(text)
+      if (key !== undefined) cache!.set(key, { token, header: needed, thumbprint: verifying.thumbprint }, text.length)
+      return token
+    },
+    close() {
+      cache?.clear()
+      keys.close()
+    },
+  }
+}
+
+async function findKeys(header: TokenHeader, keys: KeySource, issuer: string): Promise<readonly VerificationKey[]> {
+  let set: KeySet = await keys.get()
+  let candidates = set.candidates(header)
+  if (candidates.length === 0) {
+    set = await keys.missed(set)
+    candidates = set.candidates(header)
+  }
+  const wanted = `a key of '${issuer}' for ${header.alg} with kid ${header.kid === undefined ? '(none)' : shown(header.kid)}`
+  if (candidates.length === 0) {
+    throw new InvalidTokenError(
+      'unknown_key',
+      `Expected ${wanted}, got none: its keys are ${set.kids.map(kid => shown(kid)).join(' ') || 'without kid'}.`,
+    )
+  }
+  if (header.kid === undefined && candidates.length > 1) {
+    throw new InvalidTokenError(
+      'unknown_key',
+      `Expected ${wanted}, got several: a token without kid can be verified only where one key fits.`,
+    )
+  }
+  return candidates
+}
+
+async function firstThatVerifies(text: string, alg: string, candidates: readonly VerificationKey[]): Promise<VerificationKey> {
+  let cause: unknown
+  for (const candidate of candidates) {
+    try {
+      await compactVerify(text, candidate.key, { algorithms: [alg] })
+      return candidate
+    } catch (error) {
+      // Whatever stops a verification, the signature is not verified.
+      cause = error
+    }
+  }
+  throw new InvalidTokenError(
+    'bad_signature',
+    "The signature does not fit the issuer's key: the token was altered, or signed by another key.",
+    cause,
+  )
+}

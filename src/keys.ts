@@ -1,0 +1,103 @@
+/** Where an issuer's keys come from: its JWKS, found by discovery or named, and kept up to date; or a fixed set. */
+import { channel } from 'node:diagnostics_channel'
+import { metadataSource } from './discovery.js'
+import { FetchError, fetchJson } from './http.js'
+import { type AcceptedKeys, acceptKeys, type KeySet } from './jwk.js'
+import type { IssuerSettings, Settings } from './options.js'
+import { Store, type StoreStatus } from './store.js'
+
+/** What `status()` tells of one issuer; moments are seconds since the epoch. */
+export interface IssuerStatus extends StoreStatus {
+  readonly issuer: string
+  readonly keyCount: number
+  readonly kids: readonly string[]
+}
+
+export interface KeySource {
+  get(): KeySet | Promise<KeySet>
+  /** The keys after a token's key was not among `seen`. */
+  missed(seen: KeySet): Promise<KeySet>
+  refresh(): Promise<void>
+  status(): IssuerStatus
+  close(): void
+}
+
+const events = channel('scopegate:keys')
+
+/** The keys of one issuer: `jwks` where it is given, else fetched. */
+export function keySource(issuer: IssuerSettings, settings: Settings): KeySource {
+  return issuer.jwks === undefined ? remoteKeys(issuer, settings) : fixedKeys(issuer.issuer, issuer.jwks.keys)
+}
+
+/** Keys that are fetched: {@link Store} says when. */
+function remoteKeys(issuer: IssuerSettings, settings: Settings): KeySource {
+  const tell = (type: string, detail: object = {}) => {
+    if (events.hasSubscribers) events.publish({ type, issuer: issuer.issuer, ...detail })
+  }
+  const { fetch, clock, keys: times, allowInsecureHttp } = settings
+  const metadata = metadataSource({ ...issuer, allowInsecureHttp }, clock, (from, to) => tell('jwks_uri_changed', { from, to }))
+  // Outlives the set that it was found in: a leaked key stays refused even where the rest of its set was unusable.
+  let leaked: ReadonlySet<string> = new Set()
+
+  const load = async (signal: AbortSignal): Promise<KeySet> => {
+    const options = { fetch, timeout: times.timeout, signal }
+    const url = issuer.jwksUri ?? (await metadata(options)).jwks_uri
+    const document = (await fetchJson(url, options)) as { keys?: unknown } | null
+    if (!Array.isArray(document?.keys)) throw new FetchError('BAD_JWKS', `Expected a JWK set, an object with a list \`keys\`, from ${url}.`)
+    const accepted = acceptKeys(document.keys)
+    leaked = accepted.leaked
+    report(accepted, tell)
+    if (accepted.set.size === 0)
+      throw new FetchError('NO_USABLE_KEYS', `None of the ${document.keys.length} keys from ${url} is usable${reasons(accepted)}.`)
+    const { kids, size, candidates } = accepted.set
+    return { kids, size, candidates: header => candidates(header).filter(({ thumbprint }) => !leaked.has(thumbprint)) }
+  }
+  const store = new Store<KeySet>({
+    name: issuer.issuer,
+    times,
+    clock,
+    load,
+    tell(event, { next, previous, error }) {
+      if (next === undefined) return tell(event, error && { code: error.code, message: error.message })
+      const added = next.kids.filter(kid => !previous?.kids.includes(kid))
+      const removed = previous?.kids.filter(kid => !next.kids.includes(kid)) ?? []
+      tell(event, { added, removed })
+      if (previous !== undefined && added.length + removed.length > 0) tell('keys_changed', { added, removed })
+    },
+  })
+  return {
+    get: () => store.get(),
+    missed: seen => store.missed(seen),
+    refresh: () => store.refresh(),
+    status: () => ({ issuer: issuer.issuer, ...store.status(), keyCount: store.current?.size ?? 0, kids: store.current?.kids ?? [] }),
+    close: () => store.close(),
+  }
+}
+
+/** Keys that the options hold: nothing is fetched, and what is unusable is said where it is written. */
+function fixedKeys(issuer: string, jwks: readonly unknown[]): KeySource {
+  const accepted = acceptKeys(jwks)
+  if (accepted.leaked.size > 0) throw new TypeError(`\`jwks\` of '${issuer}' holds a private key: give its public part alone.`)
+  if (accepted.set.size === 0) throw new TypeError(`\`jwks\` of '${issuer}' holds no usable key${reasons(accepted)}.`)
+  const { set } = accepted
+  return {
+    get: () => set,
+    missed: async () => set,
+    refresh: async () => {},
+    status: () => ({ issuer, state: 'fresh', generation: 1, consecutiveFailures: 0, keyCount: set.size, kids: set.kids, ...NEVER_FETCHED }),
+    close() {},
+  }
+}
+
+const NEVER_FETCHED = { lastSuccessAt: undefined, lastAttemptAt: undefined, lastError: undefined, nextAttemptAt: undefined }
+
+function report({ ignored, leaked, ambiguous }: AcceptedKeys, tell: (type: string, detail: object) => void): void {
+  for (const each of ignored) tell('key_ignored', each)
+  if (leaked.size > 0) tell('private_key_seen', { thumbprints: [...leaked] })
+  for (const kid of ambiguous) tell('ambiguous_kid', { kid })
+}
+
+function reasons({ ignored }: AcceptedKeys): string {
+  const different = [...new Set(ignored.map(({ reason }) => reason))].slice(0, 3)
+  return different.length > 0 ? `: ${different.join('; ')}` : ''
+}
