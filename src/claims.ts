@@ -124,7 +124,7 @@ function checkAudience(claims: Claims, { issuer, audience }: ClaimPolicy): void 
   if (wellFormed && (audience === null || audience.some(each => held.includes(each)))) return
   throw defect(
     'wrong_audience',
-    `aud to hold ${(audience ?? ['strings']).map(shown).join(' or ')}`,
+    `aud to hold ${(audience ?? ['strings']).map(each => shown(each)).join(' or ')}`,
     aud === undefined ? 'no aud' : shown(aud),
     audienceHint(issuer, audience?.[0]),
   )

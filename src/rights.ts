@@ -74,15 +74,15 @@ function text(rule: Rule): string {
     case 'clientRole':
       return `role ${shown(rule.role)} of client ${shown(rule.client)}`
     case 'claim':
-      return `claim ${shown(rule.name)} = ${rule.values.map(shown).join(' or ')}`
+      return `claim ${shown(rule.name)} = ${rule.values.map(each => shown(each)).join(' or ')}`
     case 'client':
-      return `client ${rule.ids.map(shown).join(' or ')}`
+      return `client ${rule.ids.map(each => shown(each)).join(' or ')}`
   }
 }
 
 /** What the token holds of the kind that failed, and what to change at the issuer. */
 function came(token: AccessToken, failed: Leaf): string {
-  const list = (values: readonly unknown[]) => (values.length > 0 ? values.map(shown).join(' ') : 'none')
+  const list = (values: readonly unknown[]) => (values.length > 0 ? values.map(each => shown(each)).join(' ') : 'none')
   switch (failed.rule) {
     case 'scope':
       return `the token has ${list(token.scopes)}. The client must ask for the scope, and be allowed to (Keycloak: Clients > the client > Client scopes > Add client scope; an optional one must be named in the token request's scope=).`

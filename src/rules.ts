@@ -125,36 +125,46 @@ function part(value: unknown): Rule {
     const scopes = value.split(' ').map(scope)
     return scopes.length === 1 ? scopes[0]! : group('allOf', scopes)
   }
-  const rule = value as Rule
-  switch (typeof value === 'object' && value !== null && !Array.isArray(value) ? rule.rule : undefined) {
+  const given = (typeof value === 'object' && value !== null ? value : {}) as RuleMembers
+  switch (given.rule) {
     case 'allOf':
-    case 'anyOf': {
-      const { rule: kind, rules } = value as Extract<Rule, { readonly rules: unknown }>
-      if (Array.isArray(rules)) return group(kind, rules)
-      break
-    }
+    case 'anyOf':
+      return group(given.rule, list(given.rules))
     case 'scope':
-      return scope((value as Extract<Rule, { readonly scope: unknown }>).scope)
+      return scope(given.scope)
     case 'realmRole':
-      return realmRole((value as Extract<Rule, { readonly rule: 'realmRole' }>).role)
-    case 'clientRole': {
-      const { client: of, role } = value as Extract<Rule, { readonly rule: 'clientRole' }>
-      return clientRole(of, role)
-    }
-    case 'claim': {
-      const { name, values } = value as Extract<Rule, { readonly rule: 'claim' }>
-      if (Array.isArray(values)) return claim(name, ...values)
-      break
-    }
-    case 'client': {
-      const { ids } = value as Extract<Rule, { readonly rule: 'client' }>
-      if (Array.isArray(ids)) return client(...ids)
-      break
-    }
+      return realmRole(given.role)
+    case 'clientRole':
+      return clientRole(given.client, given.role)
+    case 'claim':
+      return claim(given.name, ...list(given.values))
+    case 'client':
+      return client(...list(given.ids))
+    default:
+      throw noRule(value)
   }
-  throw new TypeError(
-    `A requirement is a string of scopes, a list of scopes, a rule (allOf, anyOf, scope, realmRole, clientRole, claim, client) or null, not ${Array.isArray(value) ? 'a list inside a rule' : shown(value)}.`,
-  )
+}
+
+/** The members of all rules; the makers check those that are used. */
+interface RuleMembers {
+  readonly rule: Rule['rule']
+  readonly rules: readonly Rule[]
+  readonly scope: string
+  readonly role: string
+  readonly client: string
+  readonly name: string
+  readonly values: readonly ClaimValue[]
+  readonly ids: readonly string[]
+}
+
+function list<T>(members: readonly T[]): readonly T[] {
+  if (!Array.isArray(members)) throw noRule(members)
+  return members
+}
+
+function noRule(value: unknown): TypeError {
+  const kinds = 'a string of scopes, a list of scopes, a rule (allOf, anyOf, scope, realmRole, clientRole, claim, client) or null'
+  return new TypeError(`A requirement is ${kinds}, not ${Array.isArray(value) ? 'a list inside a rule' : shown(value)}.`)
 }
 
 function word(value: unknown, what: string): string {
