@@ -8,11 +8,14 @@ const self = [
   { find: /^scopegate\/(express|nest)$/, replacement: at('./$1/index.ts') },
 ]
 const oxc = { decorator: { legacy: true } }
+const results = process.env.VITEST_RESULTS
 const common = { testTimeout: 20_000, hookTimeout: 60_000, pool: 'forks' as const }
 
 export default defineConfig({
   oxc,
   test: {
+    // .ci/run adds the runs up from these files.
+    ...(results === undefined ? {} : { reporters: ['default', 'json'], outputFile: { json: results } }),
     coverage: {
       provider: 'v8',
       include: ['src/**', 'express/**', 'nest/**'],
@@ -35,7 +38,7 @@ export default defineConfig({
         resolve: {
           alias: [...self, { find: /^@nestjs\/(.*)$/, replacement: `${at('./test/nest11/node_modules/@nestjs')}/$1` }],
         },
-        test: { ...common, name: 'nest11', include: ['test/nest*.test.ts'] },
+        test: { ...common, name: 'nest11', include: ['test/nest*.test.ts'], globalSetup: ['test/install-nest11.ts'] },
       },
       {
         oxc,
