@@ -1,7 +1,7 @@
 /**
  * The gate as Express middleware, for Express 4 and 5.
  *
- * @module
+ * @module scopegate/express
  */
 import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express'
 import {
@@ -68,6 +68,15 @@ async function pass(server: ResourceServer, rule: Requirement, request: Request)
  * The verified token of a request that `requireAuth` let through; the same as `req.auth`, but typed.
  *
  * @throws TypeError on a route that is not guarded
+ * @example
+ * ```ts
+ * import type { RequestHandler } from 'express'
+ * import { getAuth } from 'scopegate/express'
+ *
+ * const me: RequestHandler = (req, res) => {
+ *   res.json({ sub: getAuth(req).subject })
+ * }
+ * ```
  */
 export function getAuth(request: Request): AccessToken {
   const token = Object.getOwnPropertyDescriptor(request, 'auth')?.value as AccessToken | undefined
@@ -75,7 +84,18 @@ export function getAuth(request: Request): AccessToken {
   return token
 }
 
-/** Answers the gate's refusals with a JSON body `{ error, error_description }`; passes every other error on. */
+/**
+ * Answers the gate's refusals with a JSON body `{ error, error_description }`; passes every other error on. Comes after the routes.
+ *
+ * @example
+ * ```ts
+ * import express from 'express'
+ * import { authErrorHandler } from 'scopegate/express'
+ *
+ * const app = express()
+ * app.use(authErrorHandler)
+ * ```
+ */
 export const authErrorHandler: ErrorRequestHandler = (error: unknown, _request: Request, response: Response, next) => {
   if (!isAuthError(error) || response.headersSent) return next(error)
   response.status(error.status).set(error.headers).json(error)

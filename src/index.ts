@@ -1,7 +1,7 @@
 /**
  * Lets a call in only with a right OAuth 2.0 access token (RFC 6750, RFC 9068).
  *
- * @module
+ * @module scopegate
  */
 export type { Profile } from './claims.js'
 export { discover, type IssuerMetadata, keycloak } from './discovery.js'

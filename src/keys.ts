@@ -9,7 +9,9 @@ import { Store, type StoreStatus } from './store.js'
 /** What `status()` tells of one issuer; moments are seconds since the epoch. */
 export interface IssuerStatus extends StoreStatus {
   readonly issuer: string
+  /** How many usable keys there are. */
   readonly keyCount: number
+  /** Their ids; a key without one is counted only. */
   readonly kids: readonly string[]
 }
 

@@ -61,12 +61,20 @@ export function scope(name: string): Rule {
   return Object.freeze({ rule: 'scope', scope: name })
 }
 
-/** Asks for a role of the realm: Keycloak's `realm_access.roles`. */
+/**
+ * Asks for a role of the realm: Keycloak's `realm_access.roles`.
+ *
+ * @throws TypeError for anything that is no string, or an empty one
+ */
 export function realmRole(role: string): Rule {
   return Object.freeze({ rule: 'realmRole', role: word(role, 'realmRole: the role') })
 }
 
-/** Asks for a role of a client: Keycloak's `resource_access[client].roles`. */
+/**
+ * Asks for a role of a client: Keycloak's `resource_access[client].roles`.
+ *
+ * @throws TypeError for anything that is no string, or an empty one
+ */
 export function clientRole(client: string, role: string): Rule {
   return Object.freeze({ rule: 'clientRole', client: word(client, 'clientRole: the client'), role: word(role, 'clientRole: the role') })
 }
@@ -74,6 +82,7 @@ export function clientRole(client: string, role: string): Rule {
 /**
  * Asks that a top-level claim equals one of the values or, where the claim is a list, contains one of them.
  *
+ * @throws TypeError without values, or for values that are no strings, finite numbers or booleans
  * @example
  * ```ts
  * import { claim } from 'scopegate'
@@ -90,7 +99,11 @@ export function claim(name: string, ...values: readonly ClaimValue[]): Rule {
   return Object.freeze({ rule: 'claim', name, values: Object.freeze([...values]) })
 }
 
-/** Asks that the token was issued to one of these clients: `client_id`, or `azp` where that is absent. */
+/**
+ * Asks that the token was issued to one of these clients: `client_id`, or `azp` where that is absent.
+ *
+ * @throws TypeError without arguments, or for anything that is no string, or an empty one
+ */
 export function client(...ids: readonly string[]): Rule {
   if (ids.length === 0) throw new TypeError('client() wants one or more client ids.')
   return Object.freeze({ rule: 'client', ids: Object.freeze(ids.map(id => word(id, 'client: the id'))) })

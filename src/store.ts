@@ -2,27 +2,34 @@
 import { UnavailableError } from './errors.js'
 import { type FetchCode, FetchError, RETRY_TIME } from './http.js'
 
-/** Seconds; the defaults are policy numbers that operators tune. */
+/** When keys are fetched. All in seconds. */
 export interface StoreTimes {
-  /** How long a document counts as fresh. */
+  /** How long keys count as fresh: 60 to 86,400, default 600. They are refreshed ahead, in the background, from 80 % of it on. */
   readonly maxAge: number
-  /** How long after the last success it is still used while the issuer fails; 0: not at all. */
+  /** How long after the last success keys are still used while the issuer fails: 0 (no longer than `maxAge`) to 86,400, default 7200. */
   readonly staleIfError: number
-  /** The least time between two fetches that unknown key ids bring about. */
+  /** The least time between two fetches that unknown key ids bring about: 0 to 3600, default 30. */
   readonly cooldown: number
-  /** One attempt's deadline. */
+  /** One attempt's deadline, over name look-up, connection, headers and body: 0.1 to 60, default 3. */
   readonly timeout: number
 }
 
+/**
+ * `cold`: nothing fetched yet; `fresh`; `stale`: older than `maxAge`, and still used while the issuer fails; `expired`: too old to be used;
+ * `misconfigured`: the issuer answers, but for another issuer, or with unusable metadata.
+ */
 export type StoreState = 'cold' | 'fresh' | 'stale' | 'expired' | 'misconfigured'
 
 /** What status() tells of a store; moments are seconds since the epoch. */
 export interface StoreStatus {
   readonly state: StoreState
+  /** How many times keys were fetched with success; 0 while cold. */
   readonly generation: number
   readonly lastSuccessAt: number | undefined
   readonly lastAttemptAt: number | undefined
+  /** What went wrong at the last attempt; undefined where it was a success. */
   readonly lastError: { readonly code: FetchCode; readonly message: string } | undefined
+  /** The moment from which on the next call brings about a fetch: in the background, or after a failure. */
   readonly nextAttemptAt: number | undefined
   readonly consecutiveFailures: number
 }

@@ -19,6 +19,7 @@ export interface AccessToken {
   readonly claims: Claims
 }
 
+/** The payload of a token: frozen, name to value. */
 export type Claims = Readonly<Record<string, unknown>>
 
 /** A token taken apart, nothing of it verified. */

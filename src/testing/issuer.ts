@@ -2,6 +2,7 @@
 import { type CryptoKey, exportJWK, generateKeyPair, type JSONWebKeySet, type JWK, type JWTPayload, SignJWT } from 'jose'
 import { type FailMode, startServer, type TestServer } from './server.js'
 
+/** What shape the issuer has. */
 export interface TestIssuerOptions {
   /** Takes the shape of this Keycloak realm: its paths, and the claims `typ` and `azp`. */
   readonly realm?: string
@@ -13,11 +14,13 @@ export interface TestIssuerOptions {
   readonly server?: boolean
 }
 
+/** What else than its claims a signed token can differ in. */
 export interface SignOptions {
   /** Members of the header to set; undefined takes one away. */
   readonly header?: Readonly<Record<string, unknown>>
 }
 
+/** A running test issuer; `close()` frees its port. */
 export interface TestIssuer {
   /** The server's address; for a Keycloak-shaped issuer what `keycloak({ url })` takes. */
   readonly url: string
