@@ -1,0 +1,78 @@
+/** The guard: lets a call through to its handler, or throws what answers it. */
+import { type CanActivate, type ExecutionContext, HttpException, Inject, Injectable } from '@nestjs/common'
+import { HttpAdapterHost } from '@nestjs/core'
+import { type AccessToken, type AuthError, type HttpRequest, isAuthError, type ResourceServer } from '../src/index.js'
+import { accessOf } from './decorators.js'
+import { transportRefusal } from './transports.js'
+
+/** The injection token of the application's ResourceServer. */
+export const RESOURCE_SERVER = Symbol('scopegate ResourceServer')
+
+/** Express's request, and Fastify's, which keeps Node's own in `raw`. */
+interface PlatformRequest extends HttpRequest {
+  readonly originalUrl?: string
+  readonly raw?: { readonly rawHeaders?: readonly string[] }
+}
+
+/**
+ * Lets a call through only with an access token that holds what the handler and its class ask for. `ResourceServerModule` makes it
+ * a global guard. In the tests of an application one line opens every route: `overrideProvider(ScopesGuard).useValue({ canActivate: () => true })`.
+ */
+@Injectable()
+export class ScopesGuard implements CanActivate {
+  readonly #server: ResourceServer
+  readonly #host: HttpAdapterHost
+
+  constructor(@Inject(RESOURCE_SERVER) server: ResourceServer, @Inject(HttpAdapterHost) host: HttpAdapterHost) {
+    this.#server = server
+    this.#host = host
+  }
+
+  async canActivate(context: ExecutionContext): Promise<boolean> {
+    const access = accessOf(context)
+    const request = httpRequest(context)
+    if (request === undefined) {
+      if (access === 'public') return true
+      throw await transportRefusal(context.getType())
+    }
+    // What a middleware or a client's body put there must not be taken for ours.
+    delete (request as { auth?: unknown }).auth
+    try {
+      const token = await this.#authenticate(request, access === 'public')
+      if (token === undefined) return true
+      if (access !== 'public') this.#server.authorize(token, access)
+      Object.defineProperty(request, 'auth', { value: token, configurable: true, enumerable: false, writable: false })
+      return true
+    } catch (error) {
+      if (!isAuthError(error)) throw error
+      throw this.#refusal(error, context)
+    }
+  }
+
+  /** Without credentials a public route is called by nobody in particular; bad credentials are refused there, too. */
+  async #authenticate(request: PlatformRequest, open: boolean): Promise<AccessToken | undefined> {
+    const { method, url, originalUrl, headers, rawHeaders, raw } = request
+    try {
+      return await this.#server.authenticate({ method, url: originalUrl ?? url, headers, rawHeaders: rawHeaders ?? raw?.rawHeaders })
+    } catch (error) {
+      if (open && isAuthError(error) && error.reason === 'token_missing') return undefined
+      throw error
+    }
+  }
+
+  /** The headers go through the platform's adapter: neither Nest nor the filters of users look at `headers` of an exception. */
+  #refusal(error: AuthError, context: ExecutionContext): HttpException {
+    const { httpAdapter } = this.#host
+    const response: unknown = context.switchToHttp().getResponse()
+    if (!httpAdapter.isHeadersSent(response)) {
+      for (const [name, value] of Object.entries(error.headers)) httpAdapter.setHeader(response, name, value)
+    }
+    return new HttpException(error.toJSON(), error.status, { cause: error })
+  }
+}
+
+/** Libraries that call handlers from outside of HTTP may name no type of their own: what has no headers is not HTTP. */
+function httpRequest(context: ExecutionContext): PlatformRequest | undefined {
+  const request: PlatformRequest | undefined = context.getType() === 'http' ? context.switchToHttp().getRequest() : undefined
+  return typeof request?.headers === 'object' ? request : undefined
+}

@@ -1,0 +1,81 @@
+/** The module: makes the application's ResourceServer, guards every route with it, and closes it in the end. */
+import { ConfigurableModuleBuilder, type DynamicModule, Module, type OnApplicationShutdown } from '@nestjs/common'
+import { APP_GUARD, ModulesContainer } from '@nestjs/core'
+import { createResourceServer, type ResourceServer, type ResourceServerOptions } from '../src/index.js'
+import { RESOURCE_SERVER, ScopesGuard } from './guard.js'
+import { guardTransports } from './transports.js'
+
+/** What `forRoot` and `forRootAsync` take beside the options of `createResourceServer`. */
+export interface ResourceServerModuleExtras {
+  /** Guards every route of the application. false: only what has `@UseGuards(ScopesGuard)`. Default: true. */
+  readonly globalGuard?: boolean
+}
+
+const OPTIONS = Symbol('scopegate options')
+
+const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<ResourceServerOptions>({ optionsInjectionToken: OPTIONS })
+  .setClassMethodName('forRoot')
+  .setExtras<ResourceServerModuleExtras>({ globalGuard: true }, (definition, { globalGuard }): DynamicModule => {
+    if (typeof globalGuard !== 'boolean') throw new TypeError('ResourceServerModule: globalGuard is true or false.')
+    const { module, providers = [] } = definition
+    return {
+      ...definition,
+      global: true,
+      providers: [
+        ...providers,
+        {
+          provide: RESOURCE_SERVER,
+          inject: [OPTIONS, module],
+          useFactory: (options: ResourceServerOptions, keeper: ResourceServerModule) => keeper.make(options),
+        },
+        ScopesGuard,
+        ...(globalGuard ? [{ provide: APP_GUARD, useExisting: ScopesGuard }, transports] : []),
+      ],
+      exports: [RESOURCE_SERVER, ScopesGuard],
+    }
+  })
+  .build()
+
+// At construction: gateways are explored before `onModuleInit`. A test that puts something else in the guard's place wants open doors.
+const transports = {
+  provide: Symbol('scopegate transports'),
+  inject: [ScopesGuard, ModulesContainer],
+  useFactory: (guard: unknown, modules: ModulesContainer) => guard instanceof ScopesGuard && guardTransports(modules),
+}
+
+/**
+ * Guards a Nest application: a route without a decorator needs a valid token, `@Public()` opens it, `@RequireScopes()` asks for more.
+ * `forRootAsync` takes the options from a factory.
+ *
+ * @example
+ * ```ts
+ * import { Module } from '@nestjs/common'
+ * import { keycloak } from 'scopegate'
+ * import { ResourceServerModule } from 'scopegate/nest'
+ *
+ * @Module({
+ *   imports: [
+ *     ResourceServerModule.forRoot({
+ *       issuer: keycloak({ url: 'http://localhost:8080', realm: 'myorg' }),
+ *       audience: 'orders-api',
+ *     }),
+ *   ],
+ * })
+ * export class AppModule {}
+ * ```
+ */
+@Module({})
+export class ResourceServerModule extends ConfigurableModuleClass implements OnApplicationShutdown {
+  #server: ResourceServer | undefined
+
+  /** @internal Only what was made here is closed here, not what a test put in its place. */
+  make(options: ResourceServerOptions): ResourceServer {
+    this.#server = createResourceServer(options)
+    return this.#server
+  }
+
+  /** After the last connection is closed, so that calls under way are still answered. */
+  async onApplicationShutdown(): Promise<void> {
+    await this.#server?.close()
+  }
+}
