@@ -70,7 +70,8 @@ export async function fetchJson(url: string, options: FetchOptions): Promise<unk
     if (!isWorthARetry(error as FetchError) || options.signal?.aborted) throw error
   }
   const [least, most] = RETRY_PAUSE_MS
-  await pause(least + Math.random() * (most - least), undefined, { ref: false })
+  // Not unref'd: in a script that waits for nothing else, the process would end in this pause, without a word.
+  await pause(least + Math.random() * (most - least), undefined, { signal: options.signal }).catch(() => {})
   return attempt(url, options, Math.min(options.timeout * 1000, end - performance.now()))
 }
 
@@ -81,6 +82,7 @@ function isWorthARetry({ code, retryAfter }: FetchError): boolean {
 
 /** One request under one deadline, which holds for a fetch of the user's that does not heed its signal, too. */
 async function attempt(url: string, { fetch, signal }: FetchOptions, ms: number): Promise<unknown> {
+  if (signal?.aborted) throw closed()
   const abort = new AbortController()
   let stop!: (error: FetchError) => void
   const stopped = new Promise<never>((_, reject) => {
@@ -90,10 +92,9 @@ async function attempt(url: string, { fetch, signal }: FetchOptions, ms: number)
     }
   })
   const cancel = deadline(ms, () => stop(new FetchError('TIMEOUT', `No whole answer from ${url} within ${Math.round(ms) / 1000} s.`)))
-  const close = () => stop(new FetchError('CLOSED', 'The resource server was closed.'))
+  const close = () => stop(closed())
   signal?.addEventListener('abort', close)
   try {
-    if (signal?.aborted) close()
     return await Promise.race([get(url, fetch, abort.signal), stopped])
   } catch (error) {
     // What is no FetchError by now comes from a `fetch` option that returns no real Response.
@@ -102,6 +103,10 @@ async function attempt(url: string, { fetch, signal }: FetchOptions, ms: number)
     cancel()
     signal?.removeEventListener('abort', close)
   }
+}
+
+function closed(): FetchError {
+  return new FetchError('CLOSED', 'The resource server was closed.')
 }
 
 /** Calls back after `ms`, but gives a blocked event loop the time to hand over what has come meanwhile. */
@@ -122,6 +127,7 @@ async function get(url: string, fetch: typeof globalThis.fetch, signal: AbortSig
   } catch (error) {
     throw failure(url, error)
   }
+  if (!Number.isInteger(response.status)) throw new FetchError('FETCH_FAILED', `The option \`fetch\` gave no Response for ${url}.`)
   if (response.status !== 200) {
     // A body that is not read would hold its connection; that it may fail to end is of no interest.
     response.body?.cancel().catch(() => {})
@@ -135,7 +141,8 @@ function refusal(url: string, response: Response): FetchError {
   if (status >= 300 && status < 400 && status !== 304) {
     return new FetchError('REDIRECT', `${url} answered ${status}, a redirect. Redirects are never followed: configure the final address.`)
   }
-  const retryAfter = status === 429 || status === 503 ? secondsOf(response.headers.get('retry-after')) : undefined
+  if (status === 204) return new FetchError('BAD_JSON', `Expected JSON from ${url}, got status 204 and no body.`)
+  const retryAfter = status === 429 || RETRIED_STATUS.includes(status) ? secondsOf(response.headers.get('retry-after')) : undefined
   return new FetchError(`HTTP_${status}`, `Expected status 200 from ${url}, got ${status}.`, { retryAfter })
 }
 
