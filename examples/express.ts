@@ -4,7 +4,7 @@ import { anyOf, clientRole, keycloak, realmRole } from 'scopegate'
 import { authErrorHandler, createRequireAuth, getAuth } from 'scopegate/express'
 
 const settings = {
-  keycloakUrl: process.env.KEYCLOAK_URL ?? 'http://127.0.0.1:8080',
+  keycloakUrl: process.env.KEYCLOAK_URL ?? 'http://localhost:8080',
   realm: 'myorg',
   audience: 'orders-api',
 }

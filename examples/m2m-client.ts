@@ -2,7 +2,7 @@
 import { discover, keycloak } from 'scopegate'
 
 const settings = {
-  issuer: keycloak({ url: process.env.KEYCLOAK_URL ?? 'http://127.0.0.1:8080', realm: 'myorg' }).issuer,
+  issuer: keycloak({ url: process.env.KEYCLOAK_URL ?? 'http://localhost:8080', realm: 'myorg' }).issuer,
   clientId: process.env.CLIENT_ID ?? 'test_api_client',
   clientSecret: process.env.CLIENT_SECRET ?? 'test-api-client-secret',
 }

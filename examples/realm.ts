@@ -17,6 +17,8 @@ type Errors = typeof import('oidc-provider')['errors']
 export interface RealmOptions {
   /** 0, the default, takes a free one. */
   port?: number
+  /** The host in its addresses, and so in the tokens' `iss`; it listens on 127.0.0.1 alone. Default: 127.0.0.1. */
+  host?: 'localhost' | '127.0.0.1'
   /** Who may use the password grant; default: alice and bob. */
   users?: Accounts
   /** Gets one line for each failure inside the realm; default: console.error. */
@@ -47,14 +49,14 @@ const path = '/realms/myorg'
 const tokenSeconds = 300
 
 export async function startRealm(options: RealmOptions = {}): Promise<Realm> {
-  const { port = 0, log = (line: string) => console.error(line) } = options
+  const { port = 0, host = '127.0.0.1', log = (line: string) => console.error(line) } = options
   const accounts: Accounts = options.users ?? users
   const oidc = await loadProvider()
 
   // The issuer holds the port, so the port comes first.
   const server = createServer()
   await listen(server, port)
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const url = `http://${host}:${(server.address() as AddressInfo).port}`
   const issuer = `${url}${path}`
 
   const provider = new oidc.Provider(issuer, await configuration(accounts, oidc.errors))
@@ -210,8 +212,10 @@ function stop(server: Server): Promise<void> {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const realm = await startRealm({ port: Number(process.env.PORT ?? 8080) })
-  console.log(`realm myorg: ${realm.issuer} (Ctrl-C ends it)`)
-  console.log(`a token:     curl -u ${clients.machine.id}:${clients.machine.secret} \\
-  -d grant_type=client_credentials -d scope=test_api_access ${realm.issuer}/protocol/openid-connect/token`)
+  const { url, issuer } = await startRealm({ port: Number(process.env.PORT ?? 8080), host: 'localhost' })
+  console.log(`realm    ${issuer} (Ctrl-C ends it)
+an API   KEYCLOAK_URL=${url} npx tsx examples/express.ts
+a call   KEYCLOAK_URL=${url} npx tsx examples/m2m-client.ts http://127.0.0.1:3000/api/private-scoped test_api_access
+a token  curl -u ${clients.machine.id}:${clients.machine.secret} -d grant_type=client_credentials -d scope=test_api_access \\
+         ${issuer}/protocol/openid-connect/token`)
 }
