@@ -93,7 +93,7 @@ function next(place: object, context: ExecutionContext): object | null {
 }
 
 function together(rules: readonly Rule[]): Rule | null {
-  return rules.length === 0 ? null : allOf(...rules)
+  return rules.length > 1 ? allOf(...rules) : (rules[0] ?? null)
 }
 
 function marksOf(place: object): readonly Mark[] {

@@ -67,7 +67,7 @@ export class ScopesGuard implements CanActivate {
     if (!httpAdapter.isHeadersSent(response)) {
       for (const [name, value] of Object.entries(error.headers)) httpAdapter.setHeader(response, name, value)
     }
-    return new HttpException(error.toJSON(), error.status, { cause: error })
+    return Object.assign(new HttpException(error.toJSON(), error.status, { cause: error }), { message: error.message })
   }
 }
 
