@@ -2,7 +2,7 @@
 import { shown, UnavailableError } from './errors.js'
 import { addressProblem, FetchError, type FetchOptions, fetchJson } from './http.js'
 import { checkAddress, type IssuerAddress, type IssuerOptions } from './options.js'
-import { ageOf } from './store.js'
+import { ageOf, backOff } from './store.js'
 
 /** The issuer's metadata as it published them (RFC 8414 §2). */
 export interface IssuerMetadata {
@@ -78,18 +78,25 @@ export function metadataSource(
   onMove: (from: string, to: string) => void,
 ): (options: FetchOptions) => Promise<IssuerMetadata> {
   let held: { readonly metadata: IssuerMetadata; readonly age: () => number } | undefined
+  let failures = 0
+  // On the monotonic clock. Where old metadata serve, keys are fetched on, so the keys' own back-off does not spare this address.
+  let backOffEnd = 0
   return async options => {
-    if (held !== undefined && held.age() < METADATA_MAX_AGE) return held.metadata
+    const limit = performance.now() < backOffEnd ? METADATA_STALE : METADATA_MAX_AGE
+    if (held !== undefined && held.age() < limit) return held.metadata
     let metadata: IssuerMetadata
     try {
       metadata = await fetchMetadata(address, options)
     } catch (error) {
-      const { code } = error as FetchError
+      const { code, retryAfter } = error as FetchError
       if (held === undefined || held.age() >= METADATA_STALE || code === 'ISSUER_MISMATCH' || code === 'BAD_METADATA') throw error
+      backOffEnd = performance.now() + backOff(++failures, retryAfter) * 1000
       return held.metadata
     }
     const from = held?.metadata.jwks_uri
     held = { metadata, age: ageOf(clock) }
+    failures = 0
+    backOffEnd = 0
     if (from !== undefined && from !== metadata.jwks_uri) onMove(from, metadata.jwks_uri)
     return metadata
   }
@@ -128,12 +135,14 @@ function readMetadata(document: unknown, address: IssuerAddress): IssuerMetadata
   return Object.freeze({ ...metadata, jwks_uri })
 }
 
-/** The address as this process reaches it: one on the public origin is moved to `internalUrl`, whose path is not doubled. */
+/** The address as this process reaches it: one on the public origin is moved to `internalUrl`, whose path (`/auth`) is not doubled. */
 function inside(url: URL, { issuer, internalUrl }: IssuerAddress): string {
-  if (internalUrl === undefined || url.origin !== new URL(issuer).origin) return url.href
+  const external = new URL(issuer)
+  if (internalUrl === undefined || url.origin !== external.origin) return url.href
   const internal = new URL(internalUrl)
   const prefix = internal.pathname.replace(/\/$/, '')
-  return `${internal.origin}${url.pathname.startsWith(`${prefix}/`) ? '' : prefix}${url.pathname}${url.search}`
+  const isShared = [url, external].some(({ pathname }) => `${pathname}/`.startsWith(`${prefix}/`))
+  return `${internal.origin}${isShared ? '' : prefix}${url.pathname}${url.search}`
 }
 
 /** Says in what the two issuers differ, and which setting cures it. */
@@ -157,7 +166,8 @@ export function difference(expected: string, came: string): string {
     a.port !== b.port && `the port (${a.port || 'default'}, ${b.port || 'default'})`,
     a.pathname !== b.pathname && (a.pathname.toLowerCase() === b.pathname.toLowerCase() ? 'upper and lower case of the path' : 'the path'),
   ].filter(part => part !== false)
-  return parts.length > 0 ? parts.join(' and ') : 'the way it is written'
+  if (parts.length > 0) return parts.join(' and ')
+  return expected.toLowerCase() === came.toLowerCase() ? 'upper and lower case of the host' : 'the way it is written'
 }
 
 function realmAdvice({ issuer }: IssuerAddress): string {

@@ -21,6 +21,8 @@ export interface KeySet {
 export interface AcceptedKeys {
   readonly set: KeySet
   readonly ignored: readonly { readonly kid: string | undefined; readonly reason: string }[]
+  /** Key ids of keys that hold private members, of whatever type; undefined for one without kid. */
+  readonly exposed: readonly (string | undefined)[]
   /** Thumbprints of keys whose private part was published: nobody's signature is proof of anything any more. */
   readonly leaked: ReadonlySet<string>
   /** Key ids under which several different keys of one type stand. */
@@ -60,10 +62,12 @@ const KEY_TYPES = new Set(Object.values(KEY_TYPE))
 /** Judges a JWK set key by key: an unusable key is left out, and never spoils the others. */
 export function acceptKeys(jwks: readonly unknown[]): AcceptedKeys {
   const ignored: { kid: string | undefined; reason: string }[] = []
+  const exposed: (string | undefined)[] = []
   const leaked = new Set<string>()
   const accepted: AcceptedKey[] = []
   for (const jwk of jwks.slice(0, MAX_KEYS)) {
     const kid = typeof (jwk as JWK | null)?.kid === 'string' ? (jwk as JWK).kid : undefined
+    if (hasPrivateMember(jwk)) exposed.push(kid)
     try {
       accepted.push(accept(jwk, leaked))
     } catch (error) {
@@ -86,7 +90,7 @@ export function acceptKeys(jwks: readonly unknown[]): AcceptedKeys {
       return fit.filter((key, index) => fit.findIndex(each => each.thumbprint === key.thumbprint) === index).slice(0, MAX_CANDIDATES)
     },
   }
-  return { set, ignored, leaked, ambiguous: kids.filter(kid => isAmbiguous(byKid.get(kid)!)) }
+  return { set, ignored, exposed, leaked, ambiguous: kids.filter(kid => isAmbiguous(byKid.get(kid)!)) }
 }
 
 /** A key that is left out, and why. */
@@ -100,7 +104,7 @@ function accept(value: unknown, leaked: Set<string>): AcceptedKey {
   if (!KEY_TYPES.has(type)) throw new Unusable('a key type or curve that is not for these signatures')
   const members = publicMembers(jwk)
   const thumbprint = createHash('sha256').update(JSON.stringify(members)).digest('base64url')
-  if (PRIVATE_MEMBERS.some(name => Object.hasOwn(jwk, name))) {
+  if (hasPrivateMember(jwk)) {
     leaked.add(thumbprint)
     throw new Unusable('its private part is published')
   }
@@ -118,6 +122,10 @@ function accept(value: unknown, leaked: Set<string>): AcceptedKey {
   if (jwk.kty === 'RSA') checkRsa(members)
   const key = createPublicKey({ key: members as import('node:crypto').JsonWebKey, format: 'jwk' })
   return { key, thumbprint, kid: jwk.kid, type, alg: jwk.alg }
+}
+
+function hasPrivateMember(jwk: unknown): boolean {
+  return typeof jwk === 'object' && jwk !== null && PRIVATE_MEMBERS.some(name => Object.hasOwn(jwk, name))
 }
 
 /** The members of RFC 7638 §3.2 and RFC 8037 §2, in the order that a thumbprint needs: nothing else makes a key, x5c neither. */

@@ -93,9 +93,9 @@ function fixedKeys(issuer: string, jwks: readonly unknown[]): KeySource {
 
 const NEVER_FETCHED = { lastSuccessAt: undefined, lastAttemptAt: undefined, lastError: undefined, nextAttemptAt: undefined }
 
-function report({ ignored, leaked, ambiguous }: AcceptedKeys, tell: (type: string, detail: object) => void): void {
+function report({ ignored, exposed, leaked, ambiguous }: AcceptedKeys, tell: (type: string, detail: object) => void): void {
   for (const each of ignored) tell('key_ignored', each)
-  if (leaked.size > 0) tell('private_key_seen', { thumbprints: [...leaked] })
+  if (exposed.length > 0) tell('private_key_seen', { kids: exposed, thumbprints: [...leaked] })
   for (const kid of ambiguous) tell('ambiguous_kid', { kid })
 }
 

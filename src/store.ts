@@ -182,8 +182,7 @@ export class Store<T> {
     this.#last = { end: performance.now(), byMiss, error }
     if (error !== undefined) {
       this.#failures++
-      const backOff = Math.min(BACK_OFF_LIMIT, 2 ** (this.#failures - 1)) * around(BACK_OFF_JITTER)
-      this.#backOffEnd = performance.now() + Math.min(RETRY_AFTER_LIMIT, Math.max(backOff, error.retryAfter ?? 0)) * 1000
+      this.#backOffEnd = performance.now() + backOff(this.#failures, error.retryAfter) * 1000
       tell(MISCONFIGURED.includes(error.code) ? 'misconfigured' : 'refresh_failed', { error })
       return
     }
@@ -249,6 +248,12 @@ export function ageOf(clock: () => number): () => number {
   const monotonic = performance.now()
   const wall = clock()
   return () => Math.max((performance.now() - monotonic) / 1000, clock() - wall)
+}
+
+/** Seconds to stay away from an address after so many failures in a row, at least those that it asked for. */
+export function backOff(failures: number, retryAfter = 0): number {
+  const seconds = Math.min(BACK_OFF_LIMIT, 2 ** (failures - 1)) * around(BACK_OFF_JITTER)
+  return Math.min(RETRY_AFTER_LIMIT, Math.max(seconds, retryAfter))
 }
 
 function around(spread: number): number {
