@@ -1,6 +1,14 @@
 /** The module: makes the application's ResourceServer, guards every route with it, and closes it in the end. */
-import { ConfigurableModuleBuilder, type DynamicModule, Module, type OnApplicationShutdown } from '@nestjs/common'
-import { APP_GUARD, ModulesContainer } from '@nestjs/core'
+import {
+  ConfigurableModuleBuilder,
+  type DynamicModule,
+  Inject,
+  Module,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+  Scope,
+} from '@nestjs/common'
+import { APP_GUARD, ModuleRef, ModulesContainer } from '@nestjs/core'
 import { createResourceServer, type ResourceServer, type ResourceServerOptions } from '../src/index.js'
 import { RESOURCE_SERVER, ScopesGuard } from './guard.js'
 import { guardTransports } from './transports.js'
@@ -65,13 +73,25 @@ const transports = {
  * ```
  */
 @Module({})
-export class ResourceServerModule extends ConfigurableModuleClass implements OnApplicationShutdown {
+export class ResourceServerModule extends ConfigurableModuleClass implements OnModuleInit, OnApplicationShutdown {
+  readonly #module: ModuleRef
   #server: ResourceServer | undefined
+
+  constructor(@Inject(ModuleRef) module: ModuleRef) {
+    super()
+    this.#module = module
+  }
 
   /** @internal Only what was made here is closed here, not what a test put in its place. */
   make(options: ResourceServerOptions): ResourceServer {
     this.#server = createResourceServer(options)
     return this.#server
+  }
+
+  /** Early versions of Nest 11 run no global guard that depends on the request, and say nothing: every route would be open. */
+  onModuleInit(): void {
+    if (this.#module.introspect(ScopesGuard).scope === Scope.DEFAULT) return
+    throw new TypeError('ResourceServerModule: the options are read once per application, and must not depend on request-scoped providers.')
   }
 
   /** After the last connection is closed, so that calls under way are still answered. */

@@ -1,5 +1,5 @@
 import { Controller, Get, type INestApplication, Inject, Injectable, Module, UseGuards } from '@nestjs/common'
-import { NestFactory } from '@nestjs/core'
+import { NestFactory, REQUEST } from '@nestjs/core'
 import { ExpressAdapter } from '@nestjs/platform-express'
 import { Test } from '@nestjs/testing'
 import { type AccessToken, type ResourceServer, type ResourceServerOptions, UnavailableError } from 'scopegate'
@@ -134,6 +134,16 @@ test('wrong options end the start of the application with a TypeError that names
       .compile()
     await expect(started).rejects.toThrow(TypeError)
     await expect(started).rejects.toThrow(/audience|globalGuard/)
+  }
+})
+
+test('options that depend on the request end the start of the application, where old versions of Nest would open every route', async () => {
+  for (const globalGuard of [true, false]) {
+    const started = serve({
+      imports: [ResourceServerModule.forRootAsync({ globalGuard, inject: [REQUEST], useFactory: () => options })],
+      controllers: [Api],
+    })
+    await expect(started).rejects.toThrow(/request-scoped/)
   }
 })
 

@@ -1,4 +1,17 @@
-import { All, type ArgumentsHost, Catch, Controller, Get, HttpException, type PipeTransform, Req, Scope } from '@nestjs/common'
+import type { ServerResponse } from 'node:http'
+import {
+  All,
+  type ArgumentsHost,
+  Catch,
+  Controller,
+  Get,
+  HttpException,
+  type MiddlewareConsumer,
+  type NestModule,
+  type PipeTransform,
+  Req,
+  Scope,
+} from '@nestjs/common'
 import { HttpAdapterHost } from '@nestjs/core'
 import { type AccessToken, allOf, anyOf, claim, isAuthError } from 'scopegate'
 import { Auth, Public, Require, RequireAnyScope, RequireRoles, RequireScopes, ResourceServerModule } from 'scopegate/nest'
@@ -217,13 +230,16 @@ describe.each(PLATFORMS)('On %s', platform => {
   })
 
   test('a call that a middleware answered meanwhile is not answered again', async () => {
-    const { call, logged } = await orders({
-      prepare: app =>
-        app.use((_request: unknown, response: { end(text: string): void }, next: () => void) => {
+    class Early implements NestModule {
+      configure(consumer: MiddlewareConsumer) {
+        const answer = (_request: unknown, response: ServerResponse, next: () => void) => {
           response.end('already answered')
           next()
-        }),
-    })
+        }
+        consumer.apply(answer).forRoutes('*all')
+      }
+    }
+    const { call, logged } = await serve({ imports: [gate(), Early], controllers: [OrdersController] }, { platform })
     expect(await call('/orders')).toMatchObject({ status: 200, text: 'already answered' })
     expect(logged()).not.toContain('ERR_HTTP_HEADERS_SENT')
   })
