@@ -2,10 +2,10 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { type AddressInfo, createServer as createSocketServer, type Socket, type Server as SocketServer } from 'node:net'
-import { inspect } from 'node:util'
 import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
-import { isAuthError, type Reason } from 'scopegate'
+import type { Reason } from 'scopegate'
 import { expect, onTestFinished, vi } from 'vitest'
+import { refusalOf } from './refusal.js'
 
 export type Answer = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -193,39 +193,16 @@ export function keyEvents(): KeyEvent[] {
   return heard
 }
 
-const SENTENCE_401 = 'The access token is malformed, expired, or not valid for this resource.'
-
-/** Holds a refusal against the answer table: status, code, reason, headers; gives the operator's message and the seconds to wait. */
+/** A refusal whose answer is held against the table; gives what the operator reads, and the seconds to wait. */
 export async function refusal(
   promise: Promise<unknown>,
   code: 401 | 503,
   reason: Reason,
   token = '',
 ): Promise<{ message: string; retryAfter: number }> {
-  const error = await promise.then(
-    () => expect.unreachable(`Expected ${code} ${reason}, and the call was let in.`),
-    (thrown: unknown) => thrown,
-  )
-  if (!isAuthError(error)) throw error
-  const { message } = error.cause
-  expect({ status: error.status, code: error.code, reason: error.reason }, message).toEqual({
-    status: code,
-    code: code === 401 ? 'invalid_token' : 'temporarily_unavailable',
-    reason,
-  })
-  const retryAfter = Number(error.headers['Retry-After'])
-  if (code === 401) {
-    expect(error.headers).toEqual({
-      'WWW-Authenticate': `Bearer error="invalid_token", error_description="${SENTENCE_401}"`,
-      'Cache-Control': 'no-store',
-    })
-  } else {
-    expect(error.headers).toEqual({ 'Retry-After': expect.stringMatching(/^\d+$/), 'Cache-Control': 'no-store' })
-    expect(retryAfter).toBeGreaterThanOrEqual(1)
-    expect(retryAfter).toBeLessThanOrEqual(300)
-  }
-  if (token !== '') expect(inspect(error, { depth: 9 })).not.toContain(token.split('.')[2])
-  return { message, retryAfter }
+  const error = await refusalOf(promise, { reason, tokens: [token] })
+  expect(error.status).toBe(code)
+  return { message: error.cause.message, retryAfter: Number(error.headers['Retry-After']) }
 }
 
 /** Lets what is under way in other callbacks happen. */
