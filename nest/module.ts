@@ -3,6 +3,7 @@ import {
   ConfigurableModuleBuilder,
   type DynamicModule,
   Inject,
+  Injectable,
   Module,
   type OnApplicationShutdown,
   type OnModuleInit,
@@ -21,20 +22,47 @@ export interface ResourceServerModuleExtras {
 
 const OPTIONS = Symbol('scopegate options')
 
+/** Makes the server, and closes what it made: not what a test put in its place. */
+@Injectable()
+class Keeper implements OnModuleInit, OnApplicationShutdown {
+  readonly #module: ModuleRef
+  #server: ResourceServer | undefined
+
+  constructor(@Inject(ModuleRef) module: ModuleRef) {
+    this.#module = module
+  }
+
+  make(options: ResourceServerOptions): ResourceServer {
+    this.#server = createResourceServer(options)
+    return this.#server
+  }
+
+  /** Early versions of Nest 11 run no global guard that depends on the request, and say nothing: every route would be open. */
+  onModuleInit(): void {
+    if (this.#module.introspect(ScopesGuard).scope === Scope.DEFAULT) return
+    throw new TypeError('ResourceServerModule: the options are read once per application, and must not depend on request-scoped providers.')
+  }
+
+  /** After the last connection is closed, so that calls under way are still answered. */
+  async onApplicationShutdown(): Promise<void> {
+    await this.#server?.close()
+  }
+}
+
 const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<ResourceServerOptions>({ optionsInjectionToken: OPTIONS })
   .setClassMethodName('forRoot')
   .setExtras<ResourceServerModuleExtras>({ globalGuard: true }, (definition, { globalGuard }): DynamicModule => {
     if (typeof globalGuard !== 'boolean') throw new TypeError('ResourceServerModule: globalGuard is true or false.')
-    const { module, providers = [] } = definition
     return {
       ...definition,
       global: true,
       providers: [
-        ...providers,
+        ...(definition.providers ?? []),
+        Keeper,
         {
           provide: RESOURCE_SERVER,
-          inject: [OPTIONS, module],
-          useFactory: (options: ResourceServerOptions, keeper: ResourceServerModule) => keeper.make(options),
+          inject: [OPTIONS, Keeper],
+          useFactory: (options: ResourceServerOptions, keeper: Keeper) => keeper.make(options),
         },
         ScopesGuard,
         ...(globalGuard ? [{ provide: APP_GUARD, useExisting: ScopesGuard }, transports] : []),
@@ -73,29 +101,4 @@ const transports = {
  * ```
  */
 @Module({})
-export class ResourceServerModule extends ConfigurableModuleClass implements OnModuleInit, OnApplicationShutdown {
-  readonly #module: ModuleRef
-  #server: ResourceServer | undefined
-
-  constructor(@Inject(ModuleRef) module: ModuleRef) {
-    super()
-    this.#module = module
-  }
-
-  /** @internal Only what was made here is closed here, not what a test put in its place. */
-  make(options: ResourceServerOptions): ResourceServer {
-    this.#server = createResourceServer(options)
-    return this.#server
-  }
-
-  /** Early versions of Nest 11 run no global guard that depends on the request, and say nothing: every route would be open. */
-  onModuleInit(): void {
-    if (this.#module.introspect(ScopesGuard).scope === Scope.DEFAULT) return
-    throw new TypeError('ResourceServerModule: the options are read once per application, and must not depend on request-scoped providers.')
-  }
-
-  /** After the last connection is closed, so that calls under way are still answered. */
-  async onApplicationShutdown(): Promise<void> {
-    await this.#server?.close()
-  }
-}
+export class ResourceServerModule extends ConfigurableModuleClass {}

@@ -101,12 +101,14 @@ test('without the global guard only what has @UseGuards(ScopesGuard) is guarded'
   @Controller('guarded')
   @UseGuards(ScopesGuard)
   class Guarded extends Api {}
+  @Module({ controllers: [Guarded] })
+  class SiblingModule {}
 
   for (const module of [
     ResourceServerModule.forRoot({ ...options, globalGuard: false }),
     ResourceServerModule.forRootAsync({ globalGuard: false, useFactory: () => options }),
   ]) {
-    const { call } = await serve({ imports: [module], controllers: [Api, Guarded] })
+    const { call } = await serve({ imports: [module, SiblingModule], controllers: [Api] })
     expect(await call('/scoped')).toMatchObject({ status: 200, body: { subject: null } })
     expect(await call('/guarded/scoped')).toMatchObject({ status: 401 })
     expect(await call('/guarded/scoped', await bearer({ scope: 'b' }))).toMatchObject({ status: 403 })
@@ -203,8 +205,10 @@ test('the server is an injectable provider, made once per application and closed
       this.server = server
     }
   }
+  @Module({ providers: [Service] })
+  class SiblingModule {}
   const module = ResourceServerModule.forRoot(options)
-  const start = async () => (await serve({ imports: [module], controllers: [Api], providers: [Service] })).app
+  const start = async () => (await serve({ imports: [module, SiblingModule] })).app
   const one: INestApplication = await start()
   const two: INestApplication = await start()
   const server = one.get(Service).server
