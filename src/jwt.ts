@@ -40,7 +40,8 @@ export function jwtValidator(policy: ClaimPolicy, keys: KeySource, clock: () => 
       // What can have changed since is judged again: the time, and whether its key is still the issuer's.
       checkTimes(verified.token.claims, policy.clockTolerance, clock())
       const candidates = (await keys.get()).candidates(verified.header)
-      if (candidates.some(({ thumbprint }) => thumbprint === verified.thumbprint)) return verified.token
+      const isStillItsKey = candidates.some(({ thumbprint }) => thumbprint === verified.thumbprint)
+      if (isStillItsKey && !isAmbiguous(verified.header, candidates)) return verified.token
       cache!.delete(key!)
       return undefined
     },
@@ -76,13 +77,18 @@ async function findKeys(header: TokenHeader, keys: KeySource, issuer: string): P
       `Expected ${wanted}, got none: its keys are ${set.kids.map(kid => shown(kid)).join(' ') || 'without kid'}.`,
     )
   }
-  if (header.kid === undefined && candidates.length > 1) {
+  if (isAmbiguous(header, candidates)) {
     throw new InvalidTokenError(
       'unknown_key',
       `Expected ${wanted}, got several: a token without kid can be verified only where one key fits.`,
     )
   }
   return candidates
+}
+
+/** Without kid nothing says which of several keys is meant. */
+function isAmbiguous({ kid }: TokenHeader, candidates: readonly VerificationKey[]): boolean {
+  return kid === undefined && candidates.length > 1
 }
 
 async function firstThatVerifies(text: string, alg: string, candidates: readonly VerificationKey[]): Promise<VerificationKey> {
