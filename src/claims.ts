@@ -79,11 +79,14 @@ export function checkClaims(header: Claims, claims: Claims, policy: ClaimPolicy,
   }
 }
 
-/** Judges `exp`, `nbf` and `iat` (RFC 7519 §4.1.4 to §4.1.6): the part that must be judged again whenever the token is used. */
+/**
+ * Judges `exp`, `nbf` and `iat` (RFC 7519 §4.1.4 to §4.1.6): the part that must be judged again whenever the token is used.
+ * Each comparison is the one that has to hold, so that a clock which says NaN refuses every token.
+ */
 export function checkTimes(claims: Claims, tolerance: number, now: number): void {
   const exp = numericDate(claims, 'exp')
   if (exp === undefined) throw defect('claim_invalid', 'the claim exp', 'none', 'A token without an end is never accepted.')
-  if (now >= exp + tolerance) {
+  if (!(now < exp + tolerance)) {
     throw defect(
       'token_expired',
       `exp later than ${now - tolerance}`,
@@ -91,7 +94,7 @@ export function checkTimes(claims: Claims, tolerance: number, now: number): void
       'If this comes with fresh tokens, compare the clocks of the issuer and of this machine.',
     )
   }
-  const early = (['nbf', 'iat'] as const).find(name => (numericDate(claims, name) ?? 0) > now + tolerance)
+  const early = (['nbf', 'iat'] as const).find(name => !((numericDate(claims, name) ?? 0) <= now + tolerance))
   if (early !== undefined) {
     throw defect(
       'token_not_yet_valid',

@@ -56,9 +56,13 @@ export function issuersValidator(settings: Settings): IssuersValidator {
   }
 }
 
+/** How much of an issuer's name is shown. */
+const SHOWN = 200
+
 function wrongIssuer(names: readonly string[], iss: unknown): string {
-  const expected = `Expected iss to be ${names.map(name => shown(name, 200)).join(' or ')}, got ${iss === undefined ? 'no iss' : shown(iss, 200)}.`
+  const expected = `Expected iss to be ${names.map(name => shown(name, SHOWN)).join(' or ')}, got ${iss === undefined ? 'no iss' : shown(iss, SHOWN)}.`
   const [only] = names
-  if (names.length > 1 || typeof iss !== 'string' || !URL.canParse(iss) || !URL.canParse(only!)) return expected
+  // What is too long to be shown whole is not shown piece by piece either.
+  if (names.length > 1 || typeof iss !== 'string' || iss.length > SHOWN || !URL.canParse(iss) || !URL.canParse(only!)) return expected
   return `${expected} They differ in ${difference(only!, iss)}: set \`issuer\` to the iss of the tokens, or correct the issuer's own address (Keycloak: --hostname).`
 }

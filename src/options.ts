@@ -102,8 +102,8 @@ export function readOptions(options: ResourceServerOptions): Settings {
     issuer,
     audience,
     algorithms = Object.keys(KEY_TYPE),
-    clockTolerance,
-    profile,
+    clockTolerance = DEFAULT_TOLERANCE,
+    profile = 'jwt',
     realm = 'api',
     keys = {},
     verifiedTokens,
@@ -123,8 +123,8 @@ export function readOptions(options: ResourceServerOptions): Settings {
 
   const common = {
     audience: readAudience(audience),
-    profile: readProfile(profile ?? 'jwt'),
-    clockTolerance: inRange('clockTolerance', clockTolerance ?? DEFAULT_TOLERANCE, [0, 300]),
+    profile: readProfile(profile),
+    clockTolerance: inRange('clockTolerance', clockTolerance, [0, 300]),
   }
   const list = Array.isArray(issuer) ? issuer : [issuer as string | IssuerOptions]
   if (list.length === 0) throw wrong('issuer', 'a URL, an object with `issuer`, or a list of these that is not empty', issuer)
@@ -202,8 +202,10 @@ function readTimes(keys: unknown): StoreTimes {
   const names = Object.keys(KEYS_RANGE) as (keyof StoreTimes)[]
   known(keys, names, 'an option of `keys`')
   const times: { -readonly [Name in keyof StoreTimes]: number } = { ...DEFAULT_KEYS }
-  for (const name of names)
-    times[name] = inRange(`keys.${name}`, (keys as Partial<StoreTimes>)[name] ?? DEFAULT_KEYS[name], KEYS_RANGE[name])
+  for (const name of names) {
+    const { [name]: seconds = DEFAULT_KEYS[name] } = keys as Partial<StoreTimes>
+    times[name] = inRange(`keys.${name}`, seconds, KEYS_RANGE[name])
+  }
   return Object.freeze(times)
 }
 
