@@ -15,7 +15,7 @@ import { AUDIENCE, forged, GOOD_CLAIMS, ISSUER, JWKS, mutated, NEIGHBOUR, NEIGHB
 
 const MUTATIONS = Number(process.env.MUTATIONS ?? 100_000)
 const FORGERIES = Number(process.env.FORGERIES ?? 10_000)
-const STREAMS = Number(process.env.STREAMS ?? 200)
+const STREAMS = Number(process.env.STREAMS ?? 150)
 const SEED = process.env.SEED === undefined ? {} : { seed: Number(process.env.SEED) }
 /** Judged at the same time: signatures are verified off the main thread. */
 const BATCH = 50
