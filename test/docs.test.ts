@@ -17,6 +17,9 @@ import { createTestIssuer, type TestIssuer } from 'scopegate/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { createApp } from '../examples/express.js'
 import { readOptions } from '../src/options.js'
+import { CLAIMS } from './attack-claims.js'
+import { startKit } from './attack-forge.js'
+import { FORM } from './attack-form.js'
 import {
   type Block,
   blocksOf,
@@ -379,6 +382,21 @@ describe('docs/options.md', () => {
     expect(numbers.length).toBe(4)
     for (const [, seconds, option] of numbers) expect(seconds, option).toBe(String(defaults[word(option!)]))
   })
+})
+
+test('docs/security.md lists the attacks that are tested, with the reasons of their refusals', { timeout: 60_000 }, async () => {
+  const kit = await startKit()
+  try {
+    const tried = [...FORM, ...CLAIMS].map(async ({ id, attack, tokens }) => {
+      const verdicts = new Set((await tokens(kit)).map(({ verdict }) => verdict))
+      // Beside the forged tokens stand right ones, so that not everything is refused.
+      verdicts.delete('accepted')
+      return [id, attack.replaceAll('__proto__', '`__proto__`'), [...verdicts].map(verdict => `\`${verdict}\``).join(' ')]
+    })
+    expect(table('docs/security.md', '## Attacks, and what they are answered')).toEqual(await Promise.all(tried))
+  } finally {
+    await kit.close()
+  }
 })
 
 test('docs/api holds what the docstrings say now', { timeout: 120_000 }, async () => {
