@@ -190,7 +190,6 @@ export class Store<T> {
     this.#held = { value: next!, age: ageOf(clock), at: clock(), refreshAt: times.maxAge * REFRESH_AHEAD * around(JITTER) }
     this.#generation++
     this.#failures = 0
-    this.#backOffEnd = 0
     tell('refreshed', { next: next!, previous })
   }
 

@@ -485,7 +485,7 @@ describe('back-off', () => {
 
   it('B3: lets nothing through when warm either', async () => {
     fixRandom(0.5)
-    const { store, time, load, get, missed } = storeOf({ cooldown: 0 })
+    const { store, time, load, get, missed, events } = storeOf({ cooldown: 0 })
     const first = await get()
     load.mockImplementation(() => Promise.reject(new FetchError('HTTP_503', 'Busy.', { retryAfter: 120 })))
     time.advance(601)
@@ -494,6 +494,7 @@ describe('back-off', () => {
     time.advance(119)
     expect(store.get()).toBe(first)
     expect((await refusal(missed(), 503, 'issuer_unreachable')).retryAfter).toBe(1)
+    expect(events.at(-1)).toBe('cooldown')
     await refusal(store.refresh(), 503, 'issuer_unreachable')
     expect(load).toHaveBeenCalledTimes(2)
   })
