@@ -1,8 +1,8 @@
 /**
  * The gate as a NestJS module, guard and decorators, for NestJS 11 and 12 on Express and on Fastify.
  *
- * @module
+ * @module scopegate/nest
  */
-export { Auth, Public, Require, RequireAnyScope, RequireRoles, RequireScopes } from './decorators.js'
+export { type AccessDecorator, Auth, Public, Require, RequireAnyScope, RequireRoles, RequireScopes } from './decorators.js'
 export { RESOURCE_SERVER, ScopesGuard } from './guard.js'
 export { ResourceServerModule, type ResourceServerModuleExtras } from './module.js'

@@ -57,7 +57,7 @@ export function keycloak(options: { readonly url: string; readonly realm: string
  */
 export async function discover(
   issuer: string | IssuerOptions,
-  options: { readonly fetch?: typeof fetch; readonly timeout?: number; readonly allowInsecureHttp?: boolean } = {},
+  options: { readonly fetch?: typeof globalThis.fetch; readonly timeout?: number; readonly allowInsecureHttp?: boolean } = {},
 ): Promise<IssuerMetadata> {
   const { fetch = globalThis.fetch, timeout = DEFAULT_TIMEOUT, allowInsecureHttp = false } = options
   const address = { ...(typeof issuer === 'string' ? { issuer } : issuer), allowInsecureHttp }
