@@ -19,8 +19,8 @@ export function referenceStories(site: Site): void {
       try {
         await installFlask()
       } catch (error) {
-        if (process.env.CI) throw error
         missing = `The Flask server of the tutorial cannot be installed here, so nothing is compared with it: ${(error as Error).message}`
+        if (process.env.CI) throw new Error(missing, { cause: error })
         console.log(missing)
         return
       }

@@ -6,12 +6,15 @@ import { type IssuerOptions, keycloak } from 'scopegate'
 import { fetchToken, type TokenAnswer, type TokenRequest } from '../../examples/keycloak/realm.js'
 import { type Keycloak, startKeycloak } from '../../examples/keycloak/server.js'
 
+/** Milliseconds; the tokens live for 300 s. */
+const KEPT = 120_000
+
 /** Started once for all stories; or a running one with the realms of `examples/keycloak`, which is neither changed nor stopped. */
 export class Site {
   readonly #given = process.env.SCOPEGATE_KEYCLOAK_URL?.replace(/\/$/, '')
   #home: string | undefined
   #keycloak: Keycloak | undefined
-  #tokens = new Map<string, Promise<TokenAnswer>>()
+  #tokens = new Map<string, { answer: Promise<TokenAnswer>; until: number }>()
 
   /** Whether this Keycloak may be changed and stopped. */
   get ours(): boolean {
@@ -42,11 +45,13 @@ export class Site {
     if (this.#home !== undefined) await rm(this.#home, { recursive: true, force: true })
   }
 
-  /** One answer for each request, asked for when it is first wanted. */
+  /** One answer for each request, asked for when it is first wanted, and again before its tokens grow old. */
   tokens(request: TokenRequest): Promise<TokenAnswer> {
     const name = JSON.stringify(request)
-    const answer = this.#tokens.get(name) ?? fetchToken(this.url, request)
-    this.#tokens.set(name, answer)
+    const known = this.#tokens.get(name)
+    if (known !== undefined && known.until > Date.now()) return known.answer
+    const answer = fetchToken(this.url, request)
+    this.#tokens.set(name, { answer, until: Date.now() + KEPT })
     return answer
   }
 
