@@ -96,7 +96,6 @@ export function metadataSource(
     const from = held?.metadata.jwks_uri
     held = { metadata, age: ageOf(clock) }
     failures = 0
-    backOffEnd = 0
     if (from !== undefined && from !== metadata.jwks_uri) onMove(from, metadata.jwks_uri)
     return metadata
   }

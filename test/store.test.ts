@@ -525,7 +525,7 @@ describe('those who wait', () => {
     const { message } = await first
     expect(message).toBe('https://issuer.example did not answer within 2.1 s.')
     expect(Date.now() - start).toBeGreaterThanOrEqual(2090)
-    expect(Date.now() - start).toBeLessThan(2500)
+    expect(Date.now() - start).toBeLessThan(4000)
     answer({ n: 7 })
     expect(await second).toEqual({ n: 7 })
     expect(store.get()).toEqual({ n: 7 })
