@@ -79,8 +79,8 @@ export function accessOf(context: ExecutionContext): Mark {
   const rules: Rule[] = []
   let asked = false
   // A class decorator is not copied to a class that extends it: Nest, too, reads it along the prototype chain.
-  for (let place: object | null = context.getHandler(); place !== null; place = next(place, context)) {
-    const marks = marksOf(place)
+  const places = [handlerMarks(context), ...chain(context.getClass()).map(type => marksOf(type))]
+  for (const marks of places) {
     if (marks.includes('public')) return asked ? together(rules) : 'public'
     asked ||= marks.length > 0
     rules.unshift(...marks.filter(each => each !== null && each !== 'public'))
@@ -88,26 +88,58 @@ export function accessOf(context: ExecutionContext): Mark {
   return together(rules)
 }
 
-function next(place: object, context: ExecutionContext): object | null {
-  return place === context.getHandler() ? context.getClass() : Object.getPrototypeOf(place)
+/**
+ * The marks of the method that is called. They are kept by its name, not at the function: a decorator above ours, or an agent that
+ * wraps methods, puts another function in its place, and `this.list = this.list.bind(this)` one in front of it.
+ *
+ * @throws TypeError where the method can't be told, for then nobody knows what it asks for
+ */
+function handlerMarks(context: ExecutionContext): readonly Mark[] {
+  const handler = context.getHandler()
+  const prototypes = chain(context.getClass().prototype)
+  const isHandler = (prototype: object, key: string | symbol) => Object.getOwnPropertyDescriptor(prototype, key)?.value === handler
+  const name = handler.name.replace(/^bound /, '')
+  const named = prototypes.find(prototype => Object.hasOwn(prototype, name))
+  if (named !== undefined && isHandler(named, name)) return marksOf(named, name)
+  for (const prototype of prototypes) {
+    const key = Reflect.ownKeys(prototype).find(each => isHandler(prototype, each))
+    if (key !== undefined) return marksOf(prototype, key)
+  }
+  if (named === undefined) {
+    throw new TypeError(`The handler '${name}' is no method of ${context.getClass().name}: what it asks for can't be told.`)
+  }
+  return marksOf(named, name)
+}
+
+/** An object and its prototypes, without those that every object has. */
+function chain(first: object): object[] {
+  const all: object[] = []
+  for (
+    let each: object | null = first;
+    each !== null && each !== Object.prototype && each !== Function.prototype;
+    each = Object.getPrototypeOf(each)
+  ) {
+    all.push(each)
+  }
+  return all
 }
 
 function together(rules: readonly Rule[]): Rule | null {
   return rules.length > 1 ? allOf(...rules) : (rules[0] ?? null)
 }
 
-function marksOf(place: object): readonly Mark[] {
-  return Reflect.getOwnMetadata(ACCESS, place) ?? []
+function marksOf(place: object, key?: string | symbol): readonly Mark[] {
+  return Reflect.getOwnMetadata(ACCESS, place, key as string) ?? []
 }
 
 function mark(name: string, asked: Mark): AccessDecorator {
   return (target: object, key?: string | symbol, descriptor?: PropertyDescriptor) => {
     const place: unknown = key === undefined ? target : descriptor?.value
     if (typeof place !== 'function') throw new TypeError(`@${name}() stands at a class or at a method, not at ${String(key)}.`)
-    const marks = marksOf(place)
+    const marks = marksOf(target, key)
     if (marks.some(each => (each === 'public') !== (asked === 'public'))) {
       throw new TypeError(`${place.name} is either @Public() or asks for something: take one of the decorators away.`)
     }
-    Reflect.defineMetadata(ACCESS, [asked, ...marks], place)
+    Reflect.defineMetadata(ACCESS, [asked, ...marks], target, key as string)
   }
 }

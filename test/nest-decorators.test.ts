@@ -235,3 +235,49 @@ test('a decorator at a property, where it would guard nothing, is a TypeError', 
     return Api
   }).toThrow('@RequireScopes() stands at a class or at a method, not at handler.')
 })
+
+test('rules hold for a method that something else has replaced since', async () => {
+  const wrapping = (_target: object, _key: string, descriptor: PropertyDescriptor) => {
+    const method: (...args: unknown[]) => unknown = descriptor.value
+    descriptor.value = function wrapped(this: object, ...args: unknown[]) {
+      return method.apply(this, args)
+    }
+  }
+
+  @Controller()
+  class Api {
+    constructor() {
+      this.bound = this.bound.bind(this)
+    }
+    @Get('wrapped') @wrapping @RequireScopes('a') method() {}
+    @Get('bound') @RequireScopes('a') bound() {}
+    @Get('patched') @RequireScopes('a') patched() {}
+  }
+  const { patched } = Api.prototype
+  const agent = function instrumented(this: Api) {
+    return patched.call(this)
+  }
+  for (const key of Reflect.getMetadataKeys(patched)) Reflect.defineMetadata(key, Reflect.getMetadata(key, patched), agent)
+  Api.prototype.patched = agent
+
+  const served = await open(Api)
+  for (const path of ['/wrapped', '/bound', '/patched']) {
+    expect(await answer(served, path, await bearer('b'))).toBe('403 a')
+    expect(await answer(served, path, await bearer('a'))).toBe('200')
+  }
+})
+
+test('a handler that is no method of its class is refused, as its rules are lost', async () => {
+  @Controller()
+  class Api {
+    constructor() {
+      const { own } = this
+      this.own = function other(this: Api) {
+        return own.call(this)
+      }
+    }
+    @Get('own') @RequireScopes('a') own() {}
+  }
+  const served = await open(Api)
+  expect(await answer(served, '/own', await bearer('a'))).toBe('500')
+})
