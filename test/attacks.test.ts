@@ -13,6 +13,7 @@ import {
   type Reason,
   type ResourceServer,
   type ResourceServerOptions,
+  realmRole,
 } from 'scopegate'
 import { createRequireAuth, getAuth } from 'scopegate/express'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -205,6 +206,14 @@ describe('through validate', () => {
     expect(first).not.toBe(second)
     expect(first).toEqual(second)
     expect(await server.validate(token!)).toBe(first)
+    await server.close()
+  })
+
+  test('T18 counts no role that claims inherit, where a token was made by hand', async () => {
+    const server = createResourceServer(kit.options())
+    const claims = Object.create({ realm_access: { roles: ['admin'] } })
+    const authorize = async () => server.authorize({ scopes: [], claims } as unknown as AccessToken, realmRole('admin'))
+    await refusalOf(authorize(), { reason: 'insufficient_role' })
     await server.close()
   })
 
