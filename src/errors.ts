@@ -177,9 +177,9 @@ export function isAuthError(error: unknown): error is AuthError {
   return typeof error === 'object' && error !== null && BRAND in error
 }
 
-/** Text from outside, made safe for a message: quoted, printable ASCII, cut. */
+/** Text from outside, made safe for a message: quoted, printable ASCII, without a URL's user and password, cut. */
 export function shown(value: unknown, length = 64): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value))
-  const printable = text.replace(/[^\x20-\x7e]/g, '?')
+  const printable = text.replace(/[^\x20-\x7e]/g, '?').replace(/\/\/[^/?#]*@/g, '//...@')
   return `'${printable.length > length ? `${printable.slice(0, length)}...` : printable}'`
 }

@@ -110,7 +110,7 @@ function closed(): FetchError {
 }
 
 /** Calls back after `ms`, but gives a blocked event loop the time to hand over what has come meanwhile. */
-function deadline(ms: number, fire: () => void): () => void {
+export function deadline(ms: number, fire: () => void): () => void {
   const due = performance.now() + ms
   const onTime = () => {
     if (performance.now() - due < LATE_TIMER_MS) return fire()
@@ -149,7 +149,9 @@ function refusal(url: string, response: Response): FetchError {
 /** RFC 9110 §10.2.3: seconds or a date; any other text counts as none. */
 function secondsOf(value: string | null): number | undefined {
   if (value === null) return undefined
-  const seconds = /^-?\d+$/.test(value.trim()) ? Number(value) : (Date.parse(value) - Date.now()) / 1000
+  // Date.parse takes any text that ends in a number for a date; the three forms of RFC 9110 §5.6.7 begin with the day.
+  const date = /^(mon|tue|wed|thu|fri|sat|sun)/i.test(value) ? Date.parse(value) : Number.NaN
+  const seconds = /^-?\d+$/.test(value.trim()) ? Number(value) : (date - Date.now()) / 1000
   return Number.isNaN(seconds) ? undefined : Math.min(MAX_RETRY_AFTER, Math.max(1, seconds))
 }
 

@@ -251,11 +251,11 @@ export function checkAddress(address: IssuerAddress): void {
   const { issuer, internalUrl } = address
   if (internalUrl !== undefined) {
     const problem = addressProblem(internalUrl, { allowInsecureHttp: true })
-    if (problem !== undefined) throw new TypeError(`\`internalUrl\`: ${problem}, not '${internalUrl}'.`)
+    if (problem !== undefined) throw new TypeError(`\`internalUrl\`: ${problem}, not ${shown(internalUrl, 200)}.`)
   }
   // An issuer that is asked at its internal address is never fetched under its public one.
   const problem = addressProblem(issuer, internalUrl === undefined ? address : { allowInsecureHttp: true })
   if (problem !== undefined)
-    throw new TypeError(`\`issuer\`: ${problem}, not '${issuer}'. (With \`jwksUri\` or \`jwks\` it may have any name.)`)
-  if (new URL(issuer).search !== '') throw new TypeError(`\`issuer\`: a URL without query is expected, not '${issuer}'.`)
+    throw new TypeError(`\`issuer\`: ${problem}, not ${shown(issuer, 200)}. (With \`jwksUri\` or \`jwks\` it may have any name.)`)
+  if (new URL(issuer).search !== '') throw new TypeError(`\`issuer\`: a URL without query is expected, not ${shown(issuer, 200)}.`)
 }

@@ -1,6 +1,6 @@
 /** Keeps one document that is fetched from an issuer: fresh, refreshed ahead, stale on error; single flight, cool-down and back-off. */
 import { UnavailableError } from './errors.js'
-import { type FetchCode, FetchError, RETRY_TIME } from './http.js'
+import { deadline, type FetchCode, FetchError, RETRY_TIME } from './http.js'
 
 /** When keys are fetched. All in seconds. */
 export interface StoreTimes {
@@ -81,6 +81,8 @@ export class Store<T> {
   /** On the monotonic clock: no fetch before it. */
   #backOffEnd = 0
   #waiters = 0
+  /** Somebody has waited for what is under way as long as anybody may. */
+  #overdue = false
 
   constructor(options: StoreOptions<T>) {
     this.#options = options
@@ -101,8 +103,8 @@ export class Store<T> {
       void this.#start(false)
       return held.value
     }
-    // One request waits for the refresh; once it is known to fail, the old document is served without waiting.
-    if (age >= this.#staleLimit() || this.#failures === 0) return this.#blocking()
+    // One request waits for the refresh; once it is known to fail, or to take too long, the old document is served without waiting.
+    if (age >= this.#staleLimit() || (this.#failures === 0 && !this.#overdue)) return this.#blocking()
     void this.#start(false)
     this.#options.tell('stale_served', {})
     return held.value
@@ -154,9 +156,11 @@ export class Store<T> {
   }
 
   async #blocking(): Promise<T> {
-    await this.#wait(this.#start(false))
+    // Who has waited too long, or finds too many who wait, is refused only where there is no old document.
+    const refused: unknown = await this.#wait(this.#start(false)).catch(error => error)
     const held = this.#held
-    if (held === undefined || this.#abort.signal.aborted || held.age() >= this.#staleLimit()) throw this.#unavailable()
+    if (held === undefined || this.#abort.signal.aborted || held.age() >= this.#staleLimit()) throw refused ?? this.#unavailable()
+    this.#overdue = refused !== undefined && this.#inFlight !== undefined
     if (held.age() >= this.#options.times.maxAge) this.#options.tell('stale_served', {})
     return held.value
   }
@@ -179,6 +183,7 @@ export class Store<T> {
       error = thrown instanceof FetchError ? thrown : new FetchError('FETCH_FAILED', 'The document could not be read.', { cause: thrown })
     }
     this.#inFlight = undefined
+    this.#overdue = false
     this.#last = { end: performance.now(), byMiss, error }
     if (error !== undefined) {
       this.#failures++
@@ -213,11 +218,11 @@ export class Store<T> {
       const settle = (done: () => void) => () => {
         if (waiting) this.#waiters--
         waiting = false
-        clearTimeout(timer)
+        cancel()
         done()
       }
       const late = () => reject(new UnavailableError('issuer_unreachable', 1, `${this.#options.name} did not answer within ${seconds} s.`))
-      const timer = setTimeout(settle(late), seconds * 1000).unref()
+      const cancel = deadline(seconds * 1000, settle(late))
       void attempt.then(settle(resolve))
     })
   }
