@@ -256,7 +256,8 @@ export function ageOf(clock: () => number): () => number {
 
 /** Seconds to stay away from an address after so many failures in a row, at least those that it asked for. */
 export function backOff(failures: number, retryAfter = 0): number {
-  const seconds = Math.min(BACK_OFF_LIMIT, 2 ** (failures - 1)) * around(BACK_OFF_JITTER)
+  // Never less than a second: one retry included, a failing address gets two requests in that time, not four.
+  const seconds = Math.max(1, Math.min(BACK_OFF_LIMIT, 2 ** (failures - 1)) * around(BACK_OFF_JITTER))
   return Math.min(RETRY_AFTER_LIMIT, Math.max(seconds, retryAfter))
 }
 

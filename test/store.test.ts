@@ -397,10 +397,10 @@ describe('a miss', () => {
 
 describe('back-off', () => {
   it.each([
-    [0, [0.8, 1.6, 3.2, 6.4, 12.8, 24, 24, 24]],
+    [0, [1, 1.6, 3.2, 6.4, 12.8, 24, 24, 24]],
     [0.5, [1, 2, 4, 8, 16, 30, 30, 30]],
     [1, [1.2, 2.4, 4.8, 9.6, 19.2, 36, 36, 36]],
-  ])('B1: lasts 1, 2, 4, 8, 16, then 30 seconds, give or take 20 %% (random number %d)', async (random, seconds) => {
+  ])('B1: lasts 1, 2, 4, 8, 16, then 30 seconds, give or take 20 %%, and by B4 at least one (random number %d)', async (random, seconds) => {
     fixRandom(random)
     const { store, time, load, get } = storeOf()
     load.mockImplementation(down)
