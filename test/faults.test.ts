@@ -55,8 +55,8 @@ async function show(row: number, column: 'cold' | 'warm', run: () => Promise<voi
   ran[column]++
 }
 
-/** Seconds: a tenth of the usual deadline of one try. */
-const DEADLINE = 0.3
+/** Seconds, where the usual deadline of one try is 3. */
+const DEADLINE = 0.25
 /** A call may take the time of one try and two seconds, and a busy machine's. */
 const SLACK_MS = 2000 + 500
 const FIRST_BACK_OFF = [1, 2] as const

@@ -137,7 +137,7 @@ const refuse = { cold: 503, warm: 'keep' } as const
 const timeout = { ...refuse, tries: 2, slow: true, code: 'TIMEOUT' } as const
 const works = { cold: 200, warm: 'new keys' } as const
 
-/** Deadlines are a tenth of the usual 3 s, and so are the pauses of the slow ones. */
+/** The pauses of the slow ones are a tenth of the table's, as their deadlines are. */
 export const ANSWERS: readonly AnswerRow[] = [
   { row: 1, fault: 'connect refused', mode: replacedBy(), ...refuse, tries: 2, code: 'ECONN' },
   { row: 2, fault: 'connect black-holed', mode: replacedBy(blackHole), ...timeout },

@@ -221,7 +221,7 @@ export const NETWORK: readonly Story[] = [
     async run({ old }) {
       const site = await startSite([old])
       site.breaks(DISCOVERY, hang)
-      const gate = openGate(site, { keys: { timeout: 1 } })
+      const gate = openGate(site, { keys: { timeout: 0.5 } })
       const token = await site.token(old)
       const reasons: Record<string, number> = {}
       const calls = Array.from({ length: 10_000 }, () =>

@@ -121,7 +121,7 @@ export const ROTATION: readonly Story[] = [
       const start = gate.time.clock()
       const fetches: number[] = []
       let came: number | undefined
-      for (let tick = 0; tick < 400; tick++) {
+      for (let tick = 0; tick < 380; tick++) {
         gate.time.pass(0.1)
         if (tick === 70) site.keys = [keys.next.jwk, keys.old.jwk]
         const before = site.count(KEYS)
