@@ -1,4 +1,4 @@
-/** Rows 50 to 57: the issuer changes its keys, in order or not. */
+/** Rows 50 to 57, and 31: the issuer changes its keys, in order or not. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { expect } from 'vitest'
 import { json, makeKey, refusal } from '../faulty.js'
@@ -33,6 +33,26 @@ function flood(site: Site): (at: number) => string {
 }
 
 export const ROTATION: readonly Story[] = [
+  {
+    row: 31,
+    fault: 'private members in a key, and no other key in the set',
+    column: 'warm',
+    expects: 'the good keys are kept, its cached public copy is dropped',
+    async run(keys) {
+      const site = await startSite([keys.old, keys.next])
+      const gate = openGate(site)
+      const [leaked, good] = [await site.token(keys.old), await site.token(keys.next)]
+      await gate.validate(leaked)
+      await gate.validate(good)
+      site.keys = [keys.old.privateJwk]
+      gate.time.pass(601)
+      await gate.validate(good)
+      expect(gate.status()).toMatchObject({ state: 'stale', generation: 1, lastError: { code: 'NO_USABLE_KEYS' } })
+      expect(gate.events).toContainEqual(expect.objectContaining({ type: 'private_key_seen', kids: ['old'] }))
+      // 503, not 401: after a failed fetch nobody can say which keys there are.
+      for (const token of [leaked, await site.token(keys.old)]) await refusal(gate.validate(token), 503, 'issuer_unreachable', token)
+    },
+  },
   {
     row: 50,
     fault: 'rotation with overlap (new key published 1 h before use)',
