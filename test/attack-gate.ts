@@ -1,8 +1,28 @@
-/** The API under attack: Express on a real socket, with an eye on what its guards threw and whether a handler was reached. */
-import { createServer, type IncomingMessage, request } from 'node:http'
+/** The API under attack on a real socket, with an eye on what its guards threw and whether a handler was reached. Here on Express. */
+import { createServer, type IncomingMessage, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
-import { authErrorHandler, getAuth } from 'scopegate/express'
+import express, { type ErrorRequestHandler, type RequestHandler } from 'express'
+import type { Requirement, ResourceServer } from 'scopegate'
+import { authErrorHandler, createRequireAuth, getAuth } from 'scopegate/express'
+
+/** A guarded route. */
+export interface Route {
+  readonly path: string
+  readonly server: ResourceServer
+  /** Default: any valid token. */
+  readonly requires?: Requirement
+  /** For every method, not for GET alone. */
+  readonly all?: boolean
+  /** What happens before the guard: somebody puts `injected` at `auth` of the request, or answers the call. */
+  readonly before?: 'puts' | 'answers'
+  /** Guarded for any valid token first, and then for what it requires. */
+  readonly stacked?: boolean
+  /** Has a handler of errors that makes nothing of them. */
+  readonly swallows?: boolean
+}
+
+/** What somebody else puts where the verified token belongs. */
+export const injected = { claims: { sub: 'attacker' } }
 
 export interface Attempt {
   readonly path: string
@@ -15,8 +35,12 @@ export interface Attempt {
 
 export interface Outcome {
   readonly response: Response
-  /** The error that the API's error handler saw. */
+  /** The AuthError that the API's error handler saw, or whatever else it saw. */
   readonly error: unknown
+  /** What was thrown, where that is not the error itself. */
+  readonly wrapper?: unknown
+  /** What that handler found at `auth` of the request. */
+  readonly left: unknown
   /** Whether a handler behind a guard ran. */
   readonly reached: boolean
 }
@@ -27,37 +51,71 @@ export interface Api {
   close(): Promise<void>
 }
 
-/** Node itself answers 431 from 16 KiB of headers on: here longer ones reach the gate. */
-const MAX_HEADER_SIZE = 128 * 1024
+/** What the handlers of one API have seen since the last call was sent. */
+export interface Seen extends Omit<Outcome, 'response'> {
+  error: unknown
+  wrapper?: unknown
+  left: unknown
+  reached: boolean
+}
 
-/** @param routes adds what is guarded; `handler` is what has to stay out of reach */
-export async function startApi(routes: (app: Express, handler: RequestHandler) => void): Promise<Api> {
-  let error: unknown
-  let reached = false
+/** Node itself answers 431 from 16 KiB of headers on: here longer ones reach the gate. */
+export const MAX_HEADER_SIZE = 128 * 1024
+
+/** @param refused called when an error handler has seen an error */
+export async function startExpress(routes: readonly Route[], refused = () => {}): Promise<Api> {
+  const seen: Seen = { error: undefined, left: undefined, reached: false }
   const app = express()
-  routes(app, (req, res) => {
-    reached = true
+  app.use(express.urlencoded({ extended: true }), express.json())
+  const handler: RequestHandler = (req, res) => {
+    seen.reached = true
     res.json({ claims: getAuth(req).claims, auth: Object.getOwnPropertyDescriptor(req, 'auth') })
-  })
-  const capture: ErrorRequestHandler = (thrown, _req, _res, next) => {
-    error = thrown
+  }
+  const before: Record<string, RequestHandler> = {
+    puts(req, _res, next) {
+      Object.assign(req, { auth: injected })
+      next()
+    },
+    answers(_req, res, next) {
+      res.json({ early: true })
+      next()
+    },
+  }
+  const swallow: ErrorRequestHandler = (_error, _req, _res, next) => next()
+  for (const route of routes) {
+    const requireAuth = createRequireAuth(route.server)
+    app[route.all ? 'all' : 'get'](
+      route.path,
+      ...(route.before ? [before[route.before]!] : []),
+      ...(route.stacked ? [requireAuth()] : []),
+      requireAuth(route.requires ?? null),
+      handler,
+      ...(route.swallows ? [swallow] : []),
+    )
+  }
+  const capture: ErrorRequestHandler = (thrown, req, _res, next) => {
+    Object.assign(seen, { error: thrown, left: (req as { auth?: unknown }).auth })
+    refused()
     next(thrown)
   }
   app.use(capture, authErrorHandler)
-  const server = createServer({ maxHeaderSize: MAX_HEADER_SIZE }, app)
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  return apiOf(createServer({ maxHeaderSize: MAX_HEADER_SIZE }, app), seen)
+}
+
+/** Listens, if it does not yet, and attacks what listens. */
+export async function apiOf(server: Server, seen: Seen, end?: () => Promise<unknown>): Promise<Api> {
+  if (!server.listening) await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   return {
     port,
     async send(attempt) {
-      error = undefined
-      reached = false
+      Object.assign(seen, { error: undefined, wrapper: undefined, left: undefined, reached: false })
       const response = await exchange(port, attempt)
-      return { response, error, reached }
+      return { ...seen, response }
     },
     async close() {
       server.closeAllConnections()
-      await new Promise(resolve => server.close(resolve))
+      await (end?.() ?? new Promise(resolve => server.close(resolve)))
     },
   }
 }
@@ -65,7 +123,8 @@ export async function startApi(routes: (app: Express, handler: RequestHandler) =
 /** By node:http: fetch would refuse, join or rewrite what attackers send. */
 async function exchange(port: number, { path, method = 'GET', headers = [], body, trailers }: Attempt): Promise<Response> {
   const given = ['host', `127.0.0.1:${port}`, 'connection', 'close', ...headers]
-  const framing = trailers !== undefined ? ['transfer-encoding', 'chunked'] : body !== undefined ? ['content-length', `${body.length}`] : []
+  // Said even where there is no body: Node would announce one for POST, which Fastify refuses before any guard.
+  const framing = trailers === undefined ? ['content-length', `${body?.length ?? 0}`] : ['transfer-encoding', 'chunked']
   const message = await new Promise<IncomingMessage>((resolve, reject) => {
     const outgoing = request({ port, host: '127.0.0.1', path, method, headers: [...given, ...framing], agent: false }, resolve)
     outgoing.once('error', reject)
