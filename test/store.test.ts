@@ -400,25 +400,28 @@ describe('back-off', () => {
     [0, [1, 1.6, 3.2, 6.4, 12.8, 24, 24, 24]],
     [0.5, [1, 2, 4, 8, 16, 30, 30, 30]],
     [1, [1.2, 2.4, 4.8, 9.6, 19.2, 36, 36, 36]],
-  ])('B1: lasts 1, 2, 4, 8, 16, then 30 seconds, give or take 20 %%, and by B4 at least one (random number %d)', async (random, seconds) => {
-    fixRandom(random)
-    const { store, time, load, get } = storeOf()
-    load.mockImplementation(down)
-    for (const [index, wait] of seconds.entries()) {
-      const { retryAfter } = await refusal(get(), 503, 'issuer_unreachable')
-      expect(load).toHaveBeenCalledTimes(index + 1)
-      expect(retryAfter).toBe(Math.ceil(wait))
-      expect(store.status()).toMatchObject({
-        state: 'cold',
-        consecutiveFailures: index + 1,
-        nextAttemptAt: expect.closeTo(time.now() + wait, 3),
-      })
-      time.advance(wait - 0.01)
-      await refusal(get(), 503, 'issuer_unreachable')
-      expect(load).toHaveBeenCalledTimes(index + 1)
-      time.advance(0.02)
-    }
-  })
+  ])(
+    'B1: lasts 1, 2, 4, 8, 16, then 30 seconds, give or take 20 %%, and by B4 at least one (random number %d)',
+    async (random, seconds) => {
+      fixRandom(random)
+      const { store, time, load, get } = storeOf()
+      load.mockImplementation(down)
+      for (const [index, wait] of seconds.entries()) {
+        const { retryAfter } = await refusal(get(), 503, 'issuer_unreachable')
+        expect(load).toHaveBeenCalledTimes(index + 1)
+        expect(retryAfter).toBe(Math.ceil(wait))
+        expect(store.status()).toMatchObject({
+          state: 'cold',
+          consecutiveFailures: index + 1,
+          nextAttemptAt: expect.closeTo(time.now() + wait, 3),
+        })
+        time.advance(wait - 0.01)
+        await refusal(get(), 503, 'issuer_unreachable')
+        expect(load).toHaveBeenCalledTimes(index + 1)
+        time.advance(0.02)
+      }
+    },
+  )
 
   it('B1: stays at its limit however long the outage', async () => {
     fixRandom(0.5)
