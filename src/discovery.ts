@@ -75,7 +75,7 @@ export async function discover(
 export function metadataSource(
   address: IssuerAddress,
   clock: () => number,
-  onMove: (from: string, to: string) => void,
+  tell: (event: 'jwks_uri_changed' | 'refresh_failed', detail: object) => void,
 ): (options: FetchOptions) => Promise<IssuerMetadata> {
   let held: { readonly metadata: IssuerMetadata; readonly age: () => number } | undefined
   let failures = 0
@@ -88,15 +88,17 @@ export function metadataSource(
     try {
       metadata = await fetchMetadata(address, options)
     } catch (error) {
-      const { code, retryAfter } = error as FetchError
+      const { code, message, retryAfter } = error as FetchError
       if (held === undefined || held.age() >= METADATA_STALE || code === 'ISSUER_MISMATCH' || code === 'BAD_METADATA') throw error
       backOffEnd = performance.now() + backOff(++failures, retryAfter) * 1000
+      // The keys may do well on, and then nothing else would say that discovery fails.
+      tell('refresh_failed', { code, message })
       return held.metadata
     }
     const from = held?.metadata.jwks_uri
     held = { metadata, age: ageOf(clock) }
     failures = 0
-    if (from !== undefined && from !== metadata.jwks_uri) onMove(from, metadata.jwks_uri)
+    if (from !== undefined && from !== metadata.jwks_uri) tell('jwks_uri_changed', { from, to: metadata.jwks_uri })
     return metadata
   }
 }

@@ -16,7 +16,6 @@ export type FetchCode =
   | 'BAD_METADATA'
   | 'ISSUER_MISMATCH'
   | 'FETCH_FAILED'
-  | 'OVERLOAD'
   | 'CLOSED'
   | `HTTP_${number}`
 

@@ -37,7 +37,7 @@ function remoteKeys(issuer: IssuerSettings, settings: Settings): KeySource {
     if (events.hasSubscribers) events.publish({ type, issuer: issuer.issuer, ...detail })
   }
   const { fetch, clock, keys: times, allowInsecureHttp } = settings
-  const metadata = metadataSource({ ...issuer, allowInsecureHttp }, clock, (from, to) => tell('jwks_uri_changed', { from, to }))
+  const metadata = metadataSource({ ...issuer, allowInsecureHttp }, clock, tell)
   // Outlives the set that it was found in: a leaked key stays refused even where the rest of its set was unusable.
   let leaked: ReadonlySet<string> = new Set()
 

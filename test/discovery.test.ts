@@ -324,7 +324,7 @@ describe('metadata that are kept', () => {
   async function source() {
     const time = fakeTime()
     const server = await loopback()
-    const moves: string[][] = []
+    const moves: unknown[][] = []
     const metadata = metadataSource({ issuer: server.url, allowInsecureHttp: false }, time.clock, (...move) => moves.push(move))
     const publish = (jwksPath: string) => server.on(OIDC, json({ issuer: server.url, jwks_uri: server.url + jwksPath }))
     publish('/one')
@@ -358,7 +358,7 @@ describe('metadata that are kept', () => {
     publish('/two')
     time.advance(3600)
     await uri()
-    expect(moves).toEqual([[`${server.url}/one`, `${server.url}/two`]])
+    expect(moves).toEqual([['jwks_uri_changed', { from: `${server.url}/one`, to: `${server.url}/two` }]])
   })
 
   it('Discovery: are used for a day while the issuer fails, and no longer', async () => {

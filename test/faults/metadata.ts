@@ -151,11 +151,12 @@ export const METADATA: readonly Story[] = [
   {
     ...row47,
     column: 'warm',
-    expects: 'keep the metadata, so that the keys are fetched on',
+    expects: 'keep the metadata, so that the keys are fetched on, and tell of it',
     async run(keys) {
       const site = await startSite([keys.old])
       const { gate } = await anHourLater(site, keys, () => site.breaks(DISCOVERY, status(500)))
       expect(gate.status()).toMatchObject({ state: 'fresh', generation: 2 })
+      expect(gate.told('refresh_failed')).toEqual(['HTTP_500'])
       expect([site.count(DISCOVERY), site.count(DISCOVERY_RFC8414), site.count(KEYS)]).toEqual([2, 0, 2])
     },
   },
