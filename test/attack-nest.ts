@@ -21,7 +21,7 @@ import { ExpressAdapter } from '@nestjs/platform-express'
 import { FastifyAdapter } from '@nestjs/platform-fastify'
 import { isAuthError } from 'scopegate'
 import { Auth, Require, ScopesGuard } from 'scopegate/nest'
-import { type Api, apiOf, injected, MAX_HEADER_SIZE, type Route, type Seen } from './attack-gate.js'
+import { type Api, apiOf, injected, MAX_HEADER_SIZE, type Route, type Seen, startExpress } from './attack-gate.js'
 
 /** Express's response and Fastify's reply have these in common. */
 interface Reply {
@@ -40,6 +40,13 @@ class Swallow {
   }
 }
 Catch()(Swallow)
+
+/** Where the same API stands, attacked in the same way. */
+export const PLATFORMS: readonly [name: string, start: (routes: readonly Route[], refused?: () => void) => Promise<Api>][] = [
+  ['Express', startExpress],
+  ['Nest', startNest],
+  ['Nest on Fastify', (routes, refused) => startNest(routes, refused, 'Fastify')],
+]
 
 /** @param refused called when the application's exception filter has seen an exception */
 export async function startNest(routes: readonly Route[], refused = () => {}, platform: 'Express' | 'Fastify' = 'Express'): Promise<Api> {

@@ -19,18 +19,12 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { CLAIMS } from './attack-claims.js'
 import { type Kit, OWN, startKit } from './attack-forge.js'
 import { type Attack, FORM, type Shot } from './attack-form.js'
-import { type Api, type Attempt, injected, type Outcome, type Route, startExpress } from './attack-gate.js'
+import { type Api, type Attempt, injected, type Outcome, type Route } from './attack-gate.js'
 import { AROUND, PARTS_WAITING, WAITING } from './attack-list.js'
 import { MISUSE } from './attack-misuse.js'
-import { startNest } from './attack-nest.js'
+import { PLATFORMS } from './attack-nest.js'
 import { type Answer, answerTo, expectNoToken, expectRefusal, INVALID, refusalOf, UNAVAILABLE } from './refusal.js'
 
-/** Where the same API stands, attacked in the same way. */
-const PLATFORMS: readonly [name: string, start: (routes: readonly Route[], refused?: () => void) => Promise<Api>][] = [
-  ['Express', startExpress],
-  ['Nest', startNest],
-  ['Nest on Fastify', (routes, refused) => startNest(routes, refused, 'Fastify')],
-]
 /** Refused once the key is looked for: only these may have sent a request. */
 const AFTER_KEYS: readonly string[] = [
   'accepted',
