@@ -1,8 +1,9 @@
 /** From an issuer's address to its metadata: OpenID Connect Discovery 1.0 §4, RFC 8414 §3, and Keycloak's realms. */
+import { addressProblem, checkAddress, type IssuerAddress } from './address.js'
 import { shown, UnavailableError } from './errors.js'
-import { addressProblem, FetchError, type FetchOptions, fetchJson } from './http.js'
-import { checkAddress, type IssuerAddress, type IssuerOptions } from './options.js'
-import { ageOf, backOff } from './store.js'
+import { FetchError, type FetchOptions, fetchJson } from './http.js'
+import type { IssuerOptions } from './options.js'
+import { ageOf, backOff } from './time.js'
 
 /** The issuer's metadata as it published them (RFC 8414 §2). */
 export interface IssuerMetadata {

@@ -1,4 +1,5 @@
 /** Every refusal, with the status, challenge and reason that answer it (RFC 6750 §3, RFC 9110 §10.2.3). */
+import { RETRY_AFTER_LIMIT } from './time.js'
 
 /** Why a call was refused: a closed list of words for logs, metrics and tests. */
 export type Reason =
@@ -39,7 +40,6 @@ const SENTENCE: Readonly<Record<ErrorCode, string>> = {
 }
 
 const MIN_RETRY_AFTER = 1
-const MAX_RETRY_AFTER = 300
 const BRAND = Symbol.for('scopegate.AuthError')
 
 /**
@@ -167,7 +167,7 @@ export class UnavailableError extends AuthError {
     detail: string,
     cause?: unknown,
   ) {
-    const seconds = Math.min(MAX_RETRY_AFTER, Math.max(MIN_RETRY_AFTER, Math.ceil(retryAfter)))
+    const seconds = Math.min(RETRY_AFTER_LIMIT, Math.max(MIN_RETRY_AFTER, Math.ceil(retryAfter)))
     super('UnavailableError', 503, 'temporarily_unavailable', reason, { 'Retry-After': String(seconds) }, detail, cause)
   }
 }

@@ -1,5 +1,6 @@
 /** Fetches one JSON document within fixed bounds: time, size, no redirect, one retry. Every fault ends in a FetchError. */
 import { setTimeout as pause } from 'node:timers/promises'
+import { deadline, RETRY_AFTER_LIMIT } from './time.js'
 
 /** What went wrong with a fetch, in one word for status() and events. */
 export type FetchCode =
@@ -45,9 +46,6 @@ export const MAX_DOCUMENT_BYTES = 256 * 1024
 export const RETRY_TIME = 2
 const RETRY_PAUSE_MS = [50, 150] as const
 const RETRIED_STATUS = [502, 503, 504]
-/** A timer that fires this much late was held up by a busy event loop: an answer may lie ready, so it is given as long again. */
-const LATE_TIMER_MS = 100
-const MAX_RETRY_AFTER = 300
 const REQUEST = {
   headers: { accept: 'application/jwk-set+json, application/json', 'user-agent': 'scopegate' },
   redirect: 'manual',
@@ -108,17 +106,6 @@ function closed(): FetchError {
   return new FetchError('CLOSED', 'The resource server was closed.')
 }
 
-/** Calls back after `ms`, but gives a blocked event loop the time to hand over what has come meanwhile. */
-export function deadline(ms: number, fire: () => void): () => void {
-  const due = performance.now() + ms
-  const onTime = () => {
-    if (performance.now() - due < LATE_TIMER_MS) return fire()
-    timer = setTimeout(fire, LATE_TIMER_MS).unref()
-  }
-  let timer = setTimeout(onTime, ms).unref()
-  return () => clearTimeout(timer)
-}
-
 async function get(url: string, fetch: typeof globalThis.fetch, signal: AbortSignal): Promise<unknown> {
   let response: Response
   try {
@@ -151,7 +138,7 @@ function secondsOf(value: string | null): number | undefined {
   // Date.parse takes any text that ends in a number for a date; the three forms of RFC 9110 §5.6.7 begin with the day.
   const date = /^(mon|tue|wed|thu|fri|sat|sun)/i.test(value) ? Date.parse(value) : Number.NaN
   const seconds = /^-?\d+$/.test(value.trim()) ? Number(value) : (date - Date.now()) / 1000
-  return Number.isNaN(seconds) ? undefined : Math.min(MAX_RETRY_AFTER, Math.max(1, seconds))
+  return Number.isNaN(seconds) ? undefined : Math.min(RETRY_AFTER_LIMIT, Math.max(1, seconds))
 }
 
 async function read(url: string, response: Response): Promise<Uint8Array> {
@@ -191,25 +178,4 @@ function codeOf(code: string): FetchCode {
   if (/^(Z_|ERR_BROTLI|ERR__ERROR)/.test(code)) return 'BAD_BODY'
   if (/^(E[A-Z]+|UND_ERR_|HPE_)/.test(code)) return 'ECONN'
   return 'FETCH_FAILED'
-}
-
-export interface AddressRules {
-  readonly allowInsecureHttp: boolean
-  /** The configured back-channel address, to which plain http is allowed. */
-  readonly internalUrl?: string | undefined
-}
-
-/** Why an address may not be fetched, or undefined where it may: https, and plain http only where nobody else can listen in. */
-export function addressProblem(text: unknown, { allowInsecureHttp, internalUrl }: AddressRules): string | undefined {
-  const url = typeof text === 'string' && URL.canParse(text) ? new URL(text) : undefined
-  if (url === undefined || (url.protocol !== 'https:' && url.protocol !== 'http:')) return 'an absolute https URL is expected'
-  if (url.username !== '' || url.password !== '') return 'a URL without user and password is expected'
-  if (url.hash !== '' || (text as string).includes('#')) return 'a URL without fragment is expected'
-  if (url.protocol === 'https:' || allowInsecureHttp || isLoopback(url.hostname)) return undefined
-  if (internalUrl !== undefined && url.origin === new URL(internalUrl).origin) return undefined
-  return 'https is expected: plain http is taken for loopback hosts and `internalUrl`, elsewhere only with `allowInsecureHttp: true`'
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname.endsWith('.localhost') || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
 }

@@ -1,8 +1,8 @@
 /** The options of a resource server: read and checked once, so that what would silently open a route is refused where it is written. */
 import type { JSONWebKeySet } from 'jose'
+import { addressProblem, checkAddress, checkInternalUrl } from './address.js'
 import type { ClaimPolicy, Profile } from './claims.js'
 import { shown } from './errors.js'
-import { addressProblem } from './http.js'
 import { KEY_TYPE } from './jwk.js'
 import type { StoreTimes } from './store.js'
 
@@ -161,6 +161,7 @@ function readIssuer(
   if (jwks !== undefined && !Array.isArray(jwks?.keys)) throw wrong('jwks', 'a JWK set: { keys: [...] }', jwks)
   if (tokenTypes !== undefined && !isListOfWords(tokenTypes)) throw wrong('tokenTypes', 'a list of words', tokenTypes)
   if (jwksUri !== undefined) {
+    checkInternalUrl(internalUrl)
     const problem = addressProblem(jwksUri, { allowInsecureHttp, internalUrl })
     if (problem !== undefined) throw new TypeError(`\`jwksUri\`: ${problem}, not ${shown(jwksUri, 200)}.`)
   } else if (jwks === undefined) {
@@ -237,25 +238,4 @@ function isListOfWords(list: unknown): list is readonly string[] {
 
 function wrong(name: string, expected: string, came: unknown): TypeError {
   return new TypeError(`\`${name}\` must be ${expected}, not ${shown(typeof came === 'function' ? 'a function' : came)}.`)
-}
-
-/** Where an issuer is asked; `issuer` is also what its metadata and its tokens must say of themselves. */
-export interface IssuerAddress {
-  readonly issuer: string
-  readonly internalUrl?: string | undefined
-  readonly allowInsecureHttp: boolean
-}
-
-/** Refuses an issuer that cannot be discovered, where it is written. */
-export function checkAddress(address: IssuerAddress): void {
-  const { issuer, internalUrl } = address
-  if (internalUrl !== undefined) {
-    const problem = addressProblem(internalUrl, { allowInsecureHttp: true })
-    if (problem !== undefined) throw new TypeError(`\`internalUrl\`: ${problem}, not ${shown(internalUrl, 200)}.`)
-  }
-  // An issuer that is asked at its internal address is never fetched under its public one.
-  const problem = addressProblem(issuer, internalUrl === undefined ? address : { allowInsecureHttp: true })
-  if (problem !== undefined)
-    throw new TypeError(`\`issuer\`: ${problem}, not ${shown(issuer, 200)}. (With \`jwksUri\` or \`jwks\` it may have any name.)`)
-  if (new URL(issuer).search !== '') throw new TypeError(`\`issuer\`: a URL without query is expected, not ${shown(issuer, 200)}.`)
 }

@@ -1,6 +1,7 @@
 /** Keeps one document that is fetched from an issuer: fresh, refreshed ahead, stale on error; single flight, cool-down and back-off. */
 import { UnavailableError } from './errors.js'
-import { deadline, type FetchCode, FetchError, RETRY_TIME } from './http.js'
+import { type FetchCode, FetchError, RETRY_TIME } from './http.js'
+import { ageOf, around, backOff, deadline } from './time.js'
 
 /** When keys are fetched. All in seconds. */
 export interface StoreTimes {
@@ -47,9 +48,6 @@ export interface StoreOptions<T> {
 
 const REFRESH_AHEAD = 0.8
 const JITTER = 0.1
-const BACK_OFF_LIMIT = 30
-const BACK_OFF_JITTER = 0.2
-const RETRY_AFTER_LIMIT = 300
 /** Seconds after a success that no unknown key id brought about, when one such id may fetch before the cool-down is over. */
 const EARLY_MISS = 5
 const MAX_WAITERS = 1000
@@ -245,22 +243,4 @@ export class Store<T> {
     const cooling = cooldown - (performance.now() - end) / 1000
     return new UnavailableError(reason, Math.max(this.#backOffRest(), cooling), `${name}: ${error!.message} (${error!.code})`, error)
   }
-}
-
-/** Seconds since now, by the monotonic or the wall clock, whichever says more: a suspended machine may stop the first. */
-export function ageOf(clock: () => number): () => number {
-  const monotonic = performance.now()
-  const wall = clock()
-  return () => Math.max((performance.now() - monotonic) / 1000, clock() - wall)
-}
-
-/** Seconds to stay away from an address after so many failures in a row, at least those that it asked for. */
-export function backOff(failures: number, retryAfter = 0): number {
-  // Never less than a second: one retry included, a failing address gets two requests in that time, not four.
-  const seconds = Math.max(1, Math.min(BACK_OFF_LIMIT, 2 ** (failures - 1)) * around(BACK_OFF_JITTER))
-  return Math.min(RETRY_AFTER_LIMIT, Math.max(seconds, retryAfter))
-}
-
-function around(spread: number): number {
-  return 1 - spread + Math.random() * 2 * spread
 }

@@ -2,7 +2,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { addressProblem, FetchError, type FetchOptions, fetchJson, MAX_DOCUMENT_BYTES } from '../src/http.js'
+import { addressProblem } from '../src/address.js'
+import { FetchError, type FetchOptions, fetchJson, MAX_DOCUMENT_BYTES } from '../src/http.js'
 import { type Answer, closedPort, fixRandom, hang, inTurn, json, loopback, rawServer, reset, status } from './faulty.js'
 
 afterEach(() => void vi.restoreAllMocks())

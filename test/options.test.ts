@@ -89,6 +89,11 @@ describe('a TypeError names', () => {
     ['an issuer with a query', { ...good, issuer: 'https://a.example/?x=1' }, 'without query'],
     ['an issuer that stands twice', { ...good, issuer: ['https://a.example', 'https://a.example'] }, 'twice'],
     ['an internal URL that is none', { ...good, issuer: { issuer: 'https://a.example', internalUrl: 'keycloak:8080' } }, '`internalUrl`'],
+    [
+      'an internal URL that is none beside jwksUri',
+      { ...good, issuer: { issuer: 'a', jwksUri: 'https://a.example/jwks', internalUrl: 'keycloak:8080' } },
+      '`internalUrl`',
+    ],
     ['a jwksUri over plain http', { ...good, issuer: { issuer: 'a', jwksUri: 'http://a.example/jwks' } }, '`jwksUri`: https is expected'],
     ['a jwksUri to a file', { ...good, issuer: { issuer: 'a', jwksUri: 'file:///etc/keys' } }, '`jwksUri`: an absolute https URL'],
     ['jwks beside jwksUri', { ...good, issuer: { issuer: 'a', jwks, jwksUri: 'https://a.example' } }, '`jwks` are fixed keys'],

@@ -12,7 +12,7 @@ const biome = createRequire(import.meta.url).resolve('@biomejs/biome/bin/biome')
 
 /** The rooms of the core from the ground up: a floor imports from itself and from those before it. */
 const floors = [
-  ['errors', 'http', 'cache'],
+  ['errors', 'address', 'time', 'http', 'cache'],
   ['token', 'extract', 'claims', 'rules', 'options', 'store', 'jwk', 'rights'],
   ['discovery', 'keys'],
   ['jwt', 'issuers'],
