@@ -140,7 +140,8 @@ describe('our verdict and that of jose', () => {
       what: 'a header typ of another kind of token',
       why: 'RFC 8725 §3.11: jose compares typ only with a single value that it is told',
       reason: 'wrong_token_type',
-      is: ({ header }) => 'typ' in header && !['jwt', 'at+jwt', 'application/at+jwt'].includes(String(header.typ).toLowerCase()),
+      is: ({ header }) =>
+        'typ' in header && !(typeof header.typ === 'string' && ['jwt', 'at+jwt', 'application/at+jwt'].includes(header.typ.toLowerCase())),
       example: with_({}, { typ: 'logout+jwt' }),
     },
     {

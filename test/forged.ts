@@ -81,7 +81,9 @@ const keyName = fc.oneof(
   { weight: 1, arbitrary: fc.constant<KeyName>('rs') },
 )
 const oddValue = fc.oneof(
-  fc.constantFrom<unknown>(undefined, null, true, false, 0, 1, -1, '', 'none', [], {}, [[]], [null], ISSUER, AUDIENCE, NOW),
+  fc.constantFrom<unknown>(undefined, null, true, false, 0, 1, -1, '', 'none', [], {}, [[]], [null], ISSUER, AUDIENCE, NOW, {
+    toString: 1,
+  }),
   fc.jsonValue({ maxDepth: 2 }),
 )
 const oneOf = (...values: unknown[]) => fc.oneof({ weight: 4, arbitrary: fc.constantFrom(...values) }, { weight: 1, arbitrary: oddValue })
