@@ -232,6 +232,20 @@ export const WAITING: readonly { readonly id: string; readonly what: string; rea
   { id: 'H9', what: 'a bad token where none is needed (Express)', why: 'no optional authentication yet; in Nest see H8' },
   { id: 'H11', what: 'a `Host` that changes what a DPoP proof is for', why: 'no DPoP yet' },
 ]
+/** Whole chapters. */
+export const CHAPTERS_WAITING: typeof WAITING = [
+  {
+    id: 'DPoP, mTLS',
+    what: 'proofs that are missing, forged, replayed',
+    why: 'not built; what is bound to a key (`cnf`) is refused as `token_bound`',
+  },
+  { id: 'Introspection', what: 'answers that are wrong, late or for somebody else', why: 'not built; no introspection endpoint is asked' },
+  {
+    id: 'Revocation',
+    what: 'a second text of a withdrawn token, a store that fails',
+    why: 'not built; a token works until it expires, or its key is withdrawn',
+  },
+]
 export const PARTS_WAITING: typeof WAITING = [
   {
     id: 'T3',
