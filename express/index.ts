@@ -46,7 +46,10 @@ export function createRequireAuth(gate: ResourceServerOptions | ResourceServer):
     return (request, response, next) => {
       pass(server, rule, request).then(
         () => next(),
-        error => {
+        thrown => {
+          // To Express no error, 'route' and 'router' mean: go on.
+          const isError = typeof thrown === 'object' && thrown !== null
+          const error: unknown = isError ? thrown : new TypeError('The gate failed with something that is no error.', { cause: thrown })
           if (isAuthError(error) && !response.headersSent) response.set(error.headers)
           next(error)
         },
@@ -60,7 +63,9 @@ async function pass(server: ResourceServer, rule: Requirement, request: Request)
   delete (request as { auth?: unknown }).auth
   const { method, originalUrl: url, headers, rawHeaders } = request
   const token = await server.authenticate({ method, url, headers, rawHeaders })
-  server.authorize(token, rule)
+  // A user's server that wraps ours may be written in JavaScript, and may judge late: `void` lets a promise through.
+  if (token === undefined) throw new TypeError('The given server authenticated a call and gave no token.')
+  await server.authorize(token, rule)
   Object.defineProperty(request, 'auth', { value: token, configurable: true, enumerable: false, writable: false })
 }
 

@@ -219,6 +219,56 @@ describe.each([
     expect(passed).toEqual(['x', 'MissingTokenError'])
   })
 
+  test.each([
+    ['nothing', undefined],
+    ['null', null],
+    ['an empty text', ''],
+    ["Express's word for the next route", 'route'],
+    ["Express's word for the next router", 'router'],
+  ])('%s, thrown from inside the gate, lets nobody in', async (_what, thrown) => {
+    // A clock of the user's is one of the things that can throw it; a server of the user's is another.
+    let broken = false
+    const clock = () => {
+      if (broken) throw thrown
+      return Date.now() / 1000
+    }
+    const requireAuth = createRequireAuth({ issuer: issuer.issuer, audience: 'orders-api', clock })
+    const { call } = await serve(
+      app => app.get('/', requireAuth(), show).get('/', (_request, response) => void response.send('the next route')),
+      (error, _q, response, _n) => {
+        response.status(500).json([error.name, error.message, error.cause])
+      },
+    )
+    const token = await issuer.sign()
+    expect((await call('/', token)).status).toBe(200)
+    broken = true
+    const response = await call('/', token)
+    const cause = thrown === undefined ? null : thrown
+    expect([response.status, await response.json()]).toEqual([
+      500,
+      ['TypeError', 'The gate failed with something that is no error.', cause],
+    ])
+  })
+
+  test('a server that judges late, or answers with no token, lets nobody in before', async () => {
+    const server = createResourceServer({ issuer: issuer.issuer, audience: 'orders-api' })
+    const late = createRequireAuth({
+      ...server,
+      async authorize(token, requirement) {
+        await new Promise(setImmediate)
+        server.authorize(token, requirement)
+      },
+    })
+    const empty = createRequireAuth({ ...server, authenticate: async () => undefined as never })
+    const { call } = await serve(app =>
+      app.get('/late', late('a'), show).get('/empty', empty(), (_request, response) => void response.send('in')),
+    )
+    const refused = await call('/late', await issuer.sign({ scope: 'b' }))
+    expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([403, 'Bearer error="insufficient_scope", scope="a"'])
+    expect((await call('/late', await issuer.sign({ scope: 'a' }))).status).toBe(200)
+    expect((await call('/empty', await issuer.sign())).status).toBe(500)
+  })
+
   test('requireAuth without a call never lets anybody in', async () => {
     const requireAuth = gate()
     const { call } = await serve(
