@@ -123,13 +123,14 @@ export function toRule(args: readonly unknown[]): Rule | null {
   if (requirement === null) return null
   if (!Array.isArray(requirement)) return part(requirement)
   if (requirement.length === 0) throw new TypeError('An empty list of scopes is no requirement: write null for "any valid token".')
-  return group('allOf', requirement.map(scope))
+  return group('allOf', Array.from(requirement, scope))
 }
 
 function group(kind: 'allOf' | 'anyOf', rules: readonly unknown[]): Rule {
   if (rules.length === 0)
     throw new TypeError(`${kind}() without a scope or a rule would ${kind === 'allOf' ? 'open' : 'close'} the route: name at least one.`)
-  return Object.freeze({ rule: kind, rules: Object.freeze(rules.map(part)) })
+  // `map` would keep the gaps of a list, and to `includes(undefined)` a gap is a rule that does not fail.
+  return Object.freeze({ rule: kind, rules: Object.freeze(Array.from(rules, part)) })
 }
 
 /** A scope string or a rule; rules are made anew, so that neither a later change nor an odd object gets in. */

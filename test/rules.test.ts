@@ -124,6 +124,12 @@ describe('a rule', () => {
     ['an object that is no rule', () => toRule([{ scopes: ['a'] }]), 'A requirement is'],
     ['a rule of an unknown kind', () => toRule([{ rule: 'noneOf', rules: [] }]), 'A requirement is'],
     ['a group whose rules are no list', () => toRule([{ rule: 'anyOf', rules: 'a' }]), 'A requirement is'],
+    [
+      'a gap in a group, which for anyOf would look like a rule that holds',
+      () => toRule([{ rule: 'anyOf', rules: new Array(1) }]),
+      'A requirement is',
+    ],
+    ['a gap in a list of scopes', () => toRule([new Array(1)]), 'A scope is one word'],
     ['a function', () => toRule([() => true]), 'A requirement is'],
     ['a number', () => toRule([1]), 'A requirement is'],
     ['a list in a rule', () => anyOf(['a', 'b'] as never), 'a list inside a rule'],
