@@ -64,7 +64,7 @@ async function pass(server: ResourceServer, rule: Requirement, request: Request)
   const { method, originalUrl: url, headers, rawHeaders } = request
   const token = await server.authenticate({ method, url, headers, rawHeaders })
   // A user's server that wraps ours may be written in JavaScript, and may judge late: `void` lets a promise through.
-  if (token === undefined) throw new TypeError('The given server authenticated a call and gave no token.')
+  if (!token) throw new TypeError('The given server authenticated a call and gave no token.')
   await server.authorize(token, rule)
   Object.defineProperty(request, 'auth', { value: token, configurable: true, enumerable: false, writable: false })
 }

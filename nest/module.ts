@@ -39,8 +39,18 @@ class Keeper implements OnModuleInit, OnApplicationShutdown {
 
   /** Early versions of Nest 11 run no global guard that depends on the request, and say nothing: every route would be open. */
   onModuleInit(): void {
-    if (this.#module.introspect(ScopesGuard).scope === Scope.DEFAULT) return
+    if (this.#guardScope() === Scope.DEFAULT) return
     throw new TypeError('ResourceServerModule: the options are read once per application, and must not depend on request-scoped providers.')
+  }
+
+  #guardScope(): Scope {
+    try {
+      return this.#module.introspect(ScopesGuard).scope
+    } catch {
+      throw new TypeError(
+        'ResourceServerModule is imported as ResourceServerModule.forRoot({ issuer, audience }) or forRootAsync: by itself it guards nothing.',
+      )
+    }
   }
 
   /** After the last connection is closed, so that calls under way are still answered. */
@@ -58,7 +68,6 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<ResourceServer
       global: true,
       providers: [
         ...(definition.providers ?? []),
-        Keeper,
         {
           provide: RESOURCE_SERVER,
           inject: [OPTIONS, Keeper],
@@ -100,5 +109,6 @@ const transports = {
  * export class AppModule {}
  * ```
  */
-@Module({})
+// Here, and not among the providers of forRoot, so that it also sees an import without forRoot.
+@Module({ providers: [Keeper] })
 export class ResourceServerModule extends ConfigurableModuleClass {}

@@ -259,7 +259,7 @@ describe.each([
         server.authorize(token, requirement)
       },
     })
-    const empty = createRequireAuth({ ...server, authenticate: async () => undefined as never })
+    const empty = createRequireAuth({ ...server, authenticate: async () => null as never })
     const { call } = await serve(app =>
       app.get('/late', late('a'), show).get('/empty', empty(), (_request, response) => void response.send('in')),
     )

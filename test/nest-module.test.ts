@@ -2,7 +2,7 @@ import { Controller, Get, type INestApplication, Inject, Injectable, Module, Use
 import { NestFactory, REQUEST } from '@nestjs/core'
 import { ExpressAdapter } from '@nestjs/platform-express'
 import { Test } from '@nestjs/testing'
-import { type AccessToken, type ResourceServer, type ResourceServerOptions, UnavailableError } from 'scopegate'
+import { type AccessToken, InsufficientScopeError, type ResourceServer, type ResourceServerOptions, UnavailableError } from 'scopegate'
 import { Auth, Public, RESOURCE_SERVER, RequireScopes, ResourceServerModule, ScopesGuard } from 'scopegate/nest'
 import { createTestIssuer, fakeAccessToken, type TestIssuer } from 'scopegate/testing'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
@@ -186,6 +186,42 @@ test('a server that a test puts in its place keeps the guard and @Auth, and is n
   expect(await call('/scoped')).toMatchObject({ status: 200, body: { subject: 'fake' } })
   await app.close()
   expect(closed).toBe(false)
+})
+
+test('a server that judges late, or answers with no token, lets nobody in before', async () => {
+  const late: Partial<ResourceServer> = {
+    authenticate: async () => fakeAccessToken(),
+    async authorize() {
+      await new Promise(setImmediate)
+      throw new InsufficientScopeError('insufficient_scope', ['a'], 'late')
+    },
+  }
+  const start = (fake: object) =>
+    serve(
+      { imports: [ResourceServerModule.forRoot(options)], controllers: [Api] },
+      { override: builder => builder.overrideProvider(RESOURCE_SERVER).useValue(fake) },
+    )
+  expectRefusal(await (await start(late)).call('/scoped'), {
+    status: 403,
+    error: 'insufficient_scope',
+    reason: 'insufficient_scope',
+    challenge: 'Bearer error="insufficient_scope", scope="a"',
+  })
+  for (const token of [undefined, null]) {
+    const { call } = await start({ authenticate: async () => token, authorize() {} })
+    for (const path of ['/any', '/scoped', '/public']) expect((await call(path)).status).toBe(500)
+  }
+})
+
+test('imported without forRoot, the module ends the start of the application, instead of leaving every route open', async () => {
+  await expect(serve({ imports: [ResourceServerModule], controllers: [Api] })).rejects.toThrow(
+    'ResourceServerModule is imported as ResourceServerModule.forRoot({ issuer, audience }) or forRootAsync',
+  )
+  @Module({ imports: [ResourceServerModule], controllers: [Api] })
+  class FeatureModule {}
+  // Beside a forRoot elsewhere it opens nothing: the guard is there.
+  const { call } = await serve({ imports: [FeatureModule, ResourceServerModule.forRoot(options)] })
+  expect((await call('/any')).status).toBe(401)
 })
 
 test('what is no refusal stays what it is', async () => {
