@@ -40,6 +40,16 @@ const MAX_CANDIDATES = 3
 const MIN_RSA_BITS = 2048
 const MAX_RSA_BITS = 8192
 const MAX_RSA_EXPONENT = 2n ** 32n
+/** The y of the points of order 1, 2, 4 and 8 in hexadecimal, sign bit left out, and two that stand for 0 and 1 modulo p. */
+const SMALL_ORDER = [
+  `01${'00'.repeat(31)}`,
+  `ec${'ff'.repeat(30)}7f`,
+  '00'.repeat(32),
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+  `ed${'ff'.repeat(30)}7f`,
+  `ee${'ff'.repeat(30)}7f`,
+]
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 const BASE64URL = /^[A-Za-z0-9_-]+$/
 
@@ -120,6 +130,7 @@ function accept(value: unknown, leaked: Set<string>): AcceptedKey {
     throw new Unusable('an alg that is not for signatures, or not for this type of key')
   if (jwk.kid !== undefined && typeof jwk.kid !== 'string') throw new Unusable('a kid that is no string')
   if (jwk.kty === 'RSA') checkRsa(members)
+  if (jwk.kty === 'OKP') checkEd25519(members)
   const key = createPublicKey({ key: members as import('node:crypto').JsonWebKey, format: 'jwk' })
   return { key, thumbprint, kid: jwk.kid, type, alg: jwk.alg }
 }
@@ -149,4 +160,11 @@ function checkRsa({ n, e }: Record<string, string>): void {
   if (modulus % 2n === 0n) throw new Unusable('an even RSA modulus')
   if (exponent < 3n || exponent % 2n === 0n || exponent >= MAX_RSA_EXPONENT)
     throw new Unusable('an RSA exponent that is even, below 3 or too large')
+}
+
+/** What e = 1 is to RSA: under these keys one signature, made by anybody, fits every text or one in a few, and OpenSSL takes them. */
+function checkEd25519({ x }: Record<string, string>): void {
+  const y = Buffer.from(x!, 'base64url')
+  y[31]! &= 0x7f
+  if (SMALL_ORDER.includes(y.toString('hex'))) throw new Unusable('an Ed25519 point of small order')
 }

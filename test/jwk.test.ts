@@ -1,5 +1,5 @@
 /** policy.md "Key acceptance": which published keys may verify, and which of them fit a token. */
-import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, type KeyObject, verify } from 'node:crypto'
 import type { JWK } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { acceptKeys } from '../src/jwk.js'
@@ -141,6 +141,30 @@ describe('Key acceptance: RSA', () => {
 
   it('ignores an even modulus', () => {
     expect(reasonOf(rsaOf(2048, 'AQAB', 0))).toMatch(/even RSA modulus/)
+  })
+})
+
+describe('Key acceptance: Ed25519', () => {
+  // The y of the points of order 1, 2, 4 and 8, and the second spellings of two of them (https://eprint.iacr.org/2020/1244).
+  it.each([
+    `01${'00'.repeat(31)}`,
+    `ec${'ff'.repeat(30)}7f`,
+    '00'.repeat(32),
+    '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+    'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+    `ed${'ff'.repeat(30)}7f`,
+    `ee${'ff'.repeat(30)}7f`,
+  ])('ignores the point of small order %s, under which one signature fits many texts', hex => {
+    for (const sign of [0, 0x80]) {
+      const x = Buffer.from(hex, 'hex')
+      x[31]! |= sign
+      const jwk = { kty: 'OKP', crv: 'Ed25519', x: x.toString('base64url') }
+      // Of the identity, and of nothing: made without any private key.
+      const signature = Buffer.from(`01${'00'.repeat(63)}`, 'hex')
+      const key = createPublicKey({ key: jwk, format: 'jwk' })
+      expect(Array.from({ length: 200 }, (_, text) => verify(null, Buffer.from(`text ${text}`), key, signature))).toContain(true)
+      expect(reasonOf(jwk)).toBe('an Ed25519 point of small order')
+    }
   })
 })
 
