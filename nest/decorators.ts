@@ -79,18 +79,21 @@ export function accessOf(context: ExecutionContext): Mark {
   const rules: Rule[] = []
   let asked = false
   // A class decorator is not copied to a class that extends it: Nest, too, reads it along the prototype chain.
-  const places = [handlerMarks(context), ...chain(context.getClass()).map(type => marksOf(type))]
+  const handler = handlerMarks(context)
+  const copied = marksOf(context.getHandler()).filter(each => !handler.includes(each))
+  const places = [handler, copied, ...chain(context.getClass()).map(type => marksOf(type))]
   for (const marks of places) {
-    if (marks.includes('public')) return asked ? together(rules) : 'public'
-    asked ||= marks.length > 0
+    asked ||= marks.some(each => each !== 'public')
     rules.unshift(...marks.filter(each => each !== null && each !== 'public'))
+    if (marks.includes('public')) return asked ? together(rules) : 'public'
   }
   return together(rules)
 }
 
 /**
- * The marks of the method that is called. They are kept by its name, not at the function: a decorator above ours, or an agent that
- * wraps methods, puts another function in its place, and `this.list = this.list.bind(this)` one in front of it.
+ * The marks of the method that is called. They are kept by its name: a decorator above ours, or an agent that wraps methods, puts
+ * another function in its place, and `this.list = this.list.bind(this)` one in front of it. They are kept at the function, too: a
+ * mixin copies it to another class, and Nest's route with it.
  *
  * @throws TypeError where the method can't be told, for then nobody knows what it asks for
  */
@@ -141,5 +144,6 @@ function mark(name: string, asked: Mark): AccessDecorator {
       throw new TypeError(`${place.name} is either @Public() or asks for something: take one of the decorators away.`)
     }
     Reflect.defineMetadata(ACCESS, [asked, ...marks], target, key as string)
+    if (key !== undefined) Reflect.defineMetadata(ACCESS, [asked, ...marksOf(place)], place)
   }
 }

@@ -267,6 +267,33 @@ test('rules hold for a method that something else has replaced since', async () 
   }
 })
 
+test('rules go with a method that is copied into another class, and what stands there comes first', async () => {
+  class Mixin {
+    @Get('scoped') @RequireScopes('a') scoped() {}
+    @Get('twice') @RequireScopes('a') twice() {}
+    @Get('closed') @Public() closed() {}
+    @Get('open') @Public() open() {}
+  }
+  @Controller()
+  class Api {}
+  // https://www.typescriptlang.org/docs/handbook/mixins.html, "Alternative Pattern"
+  for (const name of ['scoped', 'twice', 'closed', 'open']) {
+    Object.defineProperty(Api.prototype, name, Object.getOwnPropertyDescriptor(Mixin.prototype, name)!)
+  }
+  const { twice, closed } = Object.getOwnPropertyDescriptors(Api.prototype) as unknown as Record<string, PropertyDescriptor>
+  RequireScopes('b')(Api.prototype, 'twice', twice!)
+  RequireScopes('b')(Api.prototype, 'closed', closed!)
+
+  const served = await open(Api)
+  expect(await answer(served, '/scoped', await bearer('b'))).toBe('403 a')
+  expect(await answer(served, '/scoped', await bearer('a'))).toBe('200')
+  expect(await answer(served, '/twice', await bearer('b'))).toBe('403 a b')
+  expect(await answer(served, '/twice', await bearer('a b'))).toBe('200')
+  expect(await answer(served, '/closed')).toBe('401')
+  expect(await answer(served, '/closed', await bearer('a'))).toBe('403 b')
+  expect(await answer(served, '/open')).toBe('200')
+})
+
 test('a handler that is no method of its class is refused, as its rules are lost', async () => {
   @Controller()
   class Api {
