@@ -36,7 +36,7 @@ export function checkAddress(address: IssuerAddress): void {
   // An issuer that is asked at its internal address is never fetched under its public one.
   const problem = addressProblem(issuer, internalUrl === undefined ? address : { allowInsecureHttp: true })
   if (problem !== undefined)
-    throw new TypeError(`\`issuer\`: ${problem}, not ${shown(issuer, 200)}. (With \`jwksUri\` or \`jwks\` it may have any name.)`)
+    throw new TypeError(`\`issuer\`: ${problem}, not ${shown(issuer, 200)}. (An issuer with \`jwksUri\` or \`jwks\` may have any name.)`)
   if (new URL(issuer).search !== '') throw new TypeError(`\`issuer\`: a URL without query is expected, not ${shown(issuer, 200)}.`)
 }
 

@@ -37,7 +37,7 @@ export function checkHeader(header: Claims, algorithms: readonly string[]): void
       'algorithm_not_allowed',
       `alg to be one of ${algorithms.join(' ')}`,
       shown(alg),
-      'Keycloak: Clients > the client > Advanced > Access token signature algorithm.',
+      'Have the issuer sign with one of these (Keycloak: Clients > the client > Advanced > Access token signature algorithm).',
     )
   }
   if ('typ' in header && !(typeof typ === 'string' && HEADER_TYPES.includes(typ.toLowerCase()))) {
@@ -90,8 +90,8 @@ export function checkTimes(claims: Claims, tolerance: number, now: number): void
     throw defect(
       'token_expired',
       `exp later than ${now - tolerance}`,
-      String(exp),
-      'If this comes with fresh tokens, compare the clocks of the issuer and of this machine.',
+      `${exp}, ${Math.round(now - exp)} s ago (${tolerance} s are tolerated)`,
+      'Fetch a new token. If this comes with fresh tokens, compare the clocks of the issuer and of this machine.',
     )
   }
   const early = (['nbf', 'iat'] as const).find(name => !((numericDate(claims, name) ?? 0) <= now + tolerance))
@@ -99,7 +99,7 @@ export function checkTimes(claims: Claims, tolerance: number, now: number): void
     throw defect(
       'token_not_yet_valid',
       `${early} at most ${now + tolerance}`,
-      String(claims[early]),
+      `${claims[early]}, ${Math.round((claims[early] as number) - now)} s ahead (${tolerance} s are tolerated)`,
       'Compare the clocks of the issuer and of this machine.',
     )
   }
@@ -117,7 +117,14 @@ function checkType(header: Claims, claims: Claims, { issuer, profile, tokenTypes
     }
   }
   const foreign = FOREIGN_CLAIMS.find(([name]) => name in claims)
-  if (foreign !== undefined) throw defect('wrong_token_type', 'an access token', `${foreign[1]}: it has the claim ${foreign[0]}`)
+  if (foreign !== undefined) {
+    throw defect(
+      'wrong_token_type',
+      'an access token',
+      `${foreign[1]}: it has the claim ${foreign[0]}`,
+      'Send the access_token of the token response.',
+    )
+  }
 }
 
 function checkAudience(claims: Claims, { issuer, audience }: ClaimPolicy): void {
@@ -129,13 +136,15 @@ function checkAudience(claims: Claims, { issuer, audience }: ClaimPolicy): void 
     'wrong_audience',
     `aud to hold ${(audience ?? ['strings']).map(each => shown(each)).join(' or ')}`,
     aud === undefined ? 'no aud' : shown(aud),
-    audienceHint(issuer, audience?.[0]),
+    audienceHint(issuer, audience?.[0], held),
   )
 }
 
-function audienceHint(issuer: string, audience: string | undefined): string {
+function audienceHint(issuer: string, audience: string | undefined, held: readonly unknown[]): string {
+  // 'account' is in nearly every token of Keycloak's: never an advice to take it.
+  const mayBeMisspelt = held.some(each => each !== 'account')
   return isKeycloak(issuer)
-    ? `Keycloak adds no audience by itself ('account' is its own): Client scopes > a scope of the client (or Clients > the client > Client scopes > its dedicated scope) > Mappers > Add mapper > By configuration > Audience, with Included Custom Audience ${shown(audience)} and "Add to access token" on; for a lightweight token "Add to lightweight access token" too.`
+    ? `${mayBeMisspelt ? 'Is the option `audience` right? Then the token is not made for this API. ' : ''}Keycloak adds no audience by itself ('account' is its own): Client scopes > a scope of the client (or Clients > the client > Client scopes > its dedicated scope) > Mappers > Add mapper > By configuration > Audience, with Included Custom Audience ${shown(audience)} and "Add to access token" on; for a lightweight token "Add to lightweight access token" too.`
     : "Ask the issuer for a token with this audience (often a parameter 'audience' or 'resource' of the token request), or correct the option `audience`."
 }
 

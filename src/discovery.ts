@@ -18,6 +18,8 @@ export interface IssuerMetadata {
 const METADATA_MAX_AGE = 3600
 const METADATA_STALE = 24 * 3600
 const DEFAULT_TIMEOUT = 3
+/** How much of an address is shown. */
+const SHOWN = 200
 
 /**
  * Names a Keycloak realm as an issuer. `url` is the address in its tokens' `iss` up to `/realms` (with the old `/auth`, if there is one);
@@ -36,9 +38,11 @@ export function keycloak(options: { readonly url: string; readonly realm: string
   if (Object.keys(unknown).length > 0)
     throw new TypeError(`keycloak: unknown option \`${Object.keys(unknown)[0]}\`; it takes url, realm, internalUrl.`)
   if (addressProblem(url, { allowInsecureHttp: true }) !== undefined)
-    throw new TypeError('keycloak: `url` must be an absolute URL, such as https://auth.example.com.')
+    throw new TypeError(`keycloak: \`url\` must be an absolute URL, such as https://auth.example.com, not ${shown(url, SHOWN)}.`)
+  if (/\/realms(\/|$)/.test(new URL(url).pathname))
+    throw new TypeError(`keycloak: \`url\` must end before /realms, for \`realm\` is added to it, not ${shown(url, SHOWN)}.`)
   if (typeof realm !== 'string' || realm === '' || realm.includes('/'))
-    throw new TypeError('keycloak: `realm` must be the name of a realm, such as "myorg".')
+    throw new TypeError(`keycloak: \`realm\` must be the name of a realm, such as 'myorg', not ${shown(realm)}.`)
   const issuer = `${url.replace(/\/$/, '')}/realms/${encodeURIComponent(realm)}`
   return { issuer, tokenTypes: ['Bearer', 'DPoP'], ...(internalUrl === undefined ? {} : { internalUrl }) }
 }
@@ -133,7 +137,7 @@ function readMetadata(document: unknown, address: IssuerAddress): IssuerMetadata
   const jwks_uri = problem === undefined ? inside(new URL(metadata.jwks_uri), address) : ''
   problem ??= addressProblem(jwks_uri, address)
   if (problem !== undefined)
-    throw new FetchError('BAD_METADATA', `The metadata's jwks_uri: ${problem}, not ${shown(metadata.jwks_uri, 200)}.`)
+    throw new FetchError('BAD_METADATA', `The metadata's jwks_uri: ${problem}, not ${shown(metadata.jwks_uri, SHOWN)}.`)
   return Object.freeze({ ...metadata, jwks_uri })
 }
 
@@ -149,10 +153,10 @@ function inside(url: URL, { issuer, internalUrl }: IssuerAddress): string {
 
 /** Says in what the two issuers differ, and which setting cures it. */
 function mismatch({ issuer, internalUrl }: IssuerAddress, came: unknown): string {
-  const both = `Expected the metadata of issuer '${issuer}', got those of ${shown(came, 200)}`
+  const both = `Expected the metadata of issuer '${issuer}', got those of ${shown(came, SHOWN)}`
   if (typeof came !== 'string' || !URL.canParse(came)) return `${both}.`
   return `${both}: they differ in ${difference(issuer, came)}. Set \`issuer\` to what the tokens' iss says (for Keycloak, \`url\` and \`realm\`)${
-    internalUrl === undefined
+    internalUrl === undefined && new URL(came).origin !== new URL(issuer).origin
       ? `; if '${new URL(came).origin}' is the public address and '${new URL(issuer).origin}' the internal one, set \`internalUrl: '${new URL(issuer).origin}'\` beside it`
       : ''
   }, or correct the issuer's own setting (Keycloak: --hostname).`

@@ -31,6 +31,11 @@ export function bearerToken(request: HttpRequest): string | undefined {
   return word
 }
 
+/** Tells a call with other credentials, or with a token that nothing announces, from one without any. */
+export function hasCredentials(request: HttpRequest): boolean {
+  return authorization(request).some(line => line !== '')
+}
+
 /** Every Authorization line. Node drops all but the first from `headers`, so they are counted in `rawHeaders` where there are some. */
 function authorization({ headers, rawHeaders }: HttpRequest): readonly string[] {
   const raw = rawHeaders?.filter((_, index) => index % 2 === 1 && isAuthorization(rawHeaders[index - 1]!)) ?? []

@@ -1,5 +1,5 @@
 /**
- * Lets a call in only with a right OAuth 2.0 access token (RFC 6750, RFC 9068).
+ * Lets a call in only with a valid OAuth 2.0 access token (RFC 6750, RFC 9068).
  *
  * @module scopegate
  */

@@ -64,5 +64,5 @@ function wrongIssuer(names: readonly string[], iss: unknown): string {
   const [only] = names
   // What is too long to be shown whole is not shown piece by piece either.
   if (names.length > 1 || typeof iss !== 'string' || iss.length > SHOWN || !URL.canParse(iss) || !URL.canParse(only!)) return expected
-  return `${expected} They differ in ${difference(only!, iss)}: set \`issuer\` to the iss of the tokens, or correct the issuer's own address (Keycloak: --hostname).`
+  return `${expected} They differ in ${difference(only!, iss)}: set \`issuer\` to the iss of the tokens (for Keycloak, \`url\` and \`realm\`), or correct the issuer's own address (Keycloak: --hostname).`
 }

@@ -74,7 +74,7 @@ async function findKeys(header: TokenHeader, keys: KeySource, issuer: string): P
   if (candidates.length === 0) {
     throw new InvalidTokenError(
       'unknown_key',
-      `Expected ${wanted}, got none: its keys are ${set.kids.map(kid => shown(kid)).join(' ') || 'without kid'}.`,
+      `Expected ${wanted}, got none: its keys are ${set.kids.map(kid => shown(kid)).join(' ') || 'without kid'}. Is the token from another environment, or signed by a withdrawn key? Then fetch a new one. New keys are looked for at most once in \`keys.cooldown\` seconds.`,
     )
   }
   if (isAmbiguous(header, candidates)) {

@@ -112,8 +112,9 @@ export function readOptions(options: ResourceServerOptions): Settings {
   const { fetch = (...request) => globalThis.fetch(...request), clock = () => Date.now() / 1000 } = options
   if (typeof allowInsecureHttp !== 'boolean') throw wrong('allowInsecureHttp', 'true or false', allowInsecureHttp)
   if (typeof fetch !== 'function') throw wrong('fetch', 'a function like the global fetch', fetch)
-  if (typeof clock !== 'function' || !Number.isFinite(clock()) || clock() > LATEST_CLOCK)
-    throw wrong('clock', 'a function that returns seconds since the epoch', clock)
+  const time: unknown = typeof clock === 'function' ? clock() : clock
+  if (typeof clock !== 'function' || !Number.isFinite(time) || (time as number) > LATEST_CLOCK)
+    throw wrong('clock', 'a function that returns seconds since the epoch (not milliseconds)', time)
   if (typeof realm !== 'string' || !/^[\x20\x21\x23-\x5b\x5d-\x7e]+$/.test(realm))
     throw wrong('realm', 'printable ASCII without quote and backslash', realm)
   if (audience === undefined)

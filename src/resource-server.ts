@@ -1,6 +1,6 @@
 /** The gate itself: from a request to a verified access token, or to the error that answers it. */
 import { MissingTokenError, UnavailableError } from './errors.js'
-import { bearerToken, type HttpRequest } from './extract.js'
+import { bearerToken, type HttpRequest, hasCredentials } from './extract.js'
 import { issuersValidator, type Validator } from './issuers.js'
 import type { IssuerStatus } from './keys.js'
 import { type ResourceServerOptions, readOptions } from './options.js'
@@ -68,7 +68,8 @@ export function createResourceServer(options: ResourceServerOptions): ResourceSe
     async authenticate(request: HttpRequest) {
       const token = bearerToken(request)
       if (token === undefined) {
-        throw new MissingTokenError(settings.realm, 'Expected an Authorization header with the scheme Bearer, got none or another scheme.')
+        const came = hasCredentials(request) ? "another scheme, or a token without 'Bearer' before it" : 'no such header'
+        throw new MissingTokenError(settings.realm, `Expected a header 'Authorization: Bearer' with a token, got ${came}.`)
       }
       return validate(token)
     },

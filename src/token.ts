@@ -52,7 +52,12 @@ export function checkLength(token: unknown): asserts token is string {
 export function decode(text: string, checkHeader: (header: Claims) => void): DecodedToken {
   const segments = SEGMENTS.exec(text)
   if (segments === null || !segments.slice(1).every(isCanonical)) {
-    throw malformed('three segments of canonical base64url without padding, parted by dots (RFC 7515 §7.1)', 'another text')
+    const count = text.split('.').length
+    throw malformed(
+      'a signed JWT: three segments of canonical base64url without padding, separated by dots (RFC 7515 §7.1)',
+      count === 3 ? 'three other segments' : `${count} segment${count === 1 ? '' : 's'}`,
+      count === 3 ? '' : 'Opaque and encrypted tokens cannot be judged here: have the issuer give signed JWTs for this API.',
+    )
   }
   const header = parse(segments[1]!, 'header')
   checkHeader(header)
@@ -118,6 +123,6 @@ function scopesOf(claims: Claims): readonly string[] {
   return Array.isArray(value) && value.every(word => typeof word === 'string') ? (value as readonly string[]) : Object.freeze([])
 }
 
-function malformed(expected: string, came: string): InvalidTokenError {
-  return new InvalidTokenError('token_malformed', `Expected ${expected}, got ${came}.`)
+function malformed(expected: string, came: string, advice = ''): InvalidTokenError {
+  return new InvalidTokenError('token_malformed', `Expected ${expected}, got ${came}.${advice === '' ? '' : ` ${advice}`}`)
 }

@@ -1,6 +1,6 @@
 import { type HttpRequest, InvalidRequestError } from 'scopegate'
 import { describe, expect, test } from 'vitest'
-import { bearerToken } from '../src/extract.js'
+import { bearerToken, hasCredentials } from '../src/extract.js'
 
 const request = (headers: HttpRequest['headers'], rawHeaders?: string[]): HttpRequest => ({
   method: 'GET',
@@ -71,5 +71,16 @@ describe('bearerToken', () => {
     const start = performance.now()
     expect(() => bearerToken(request({ authorization: `Bearer${' '.repeat(1e6)}x` }))).toThrow(InvalidRequestError)
     expect(performance.now() - start).toBeLessThan(500)
+  })
+})
+
+describe('hasCredentials', () => {
+  test.each<[string, HttpRequest['headers'], boolean]>([
+    ['a token without scheme', { authorization: 'abc.def.ghi' }, true],
+    ['another scheme', new Headers({ authorization: 'Basic YTpi' }), true],
+    ['an empty header', { authorization: '' }, false],
+    ['no header', {}, false],
+  ])('tells %s', (_, headers, told) => {
+    expect(hasCredentials(request(headers))).toBe(told)
   })
 })
