@@ -171,12 +171,11 @@ export class Store<T> {
   }
 
   async #attempt(byMiss: boolean): Promise<void> {
-    const { load, clock, times, tell } = this.#options
-    this.#startedAt = clock()
-    let next: T | undefined
+    const { tell } = this.#options
+    let next: Held<T> | undefined
     let error: FetchError | undefined
     try {
-      next = await load(this.#abort.signal)
+      next = await this.#load()
     } catch (thrown) {
       error = thrown instanceof FetchError ? thrown : new FetchError('FETCH_FAILED', 'The document could not be read.', { cause: thrown })
     }
@@ -190,10 +189,18 @@ export class Store<T> {
       return
     }
     const previous = this.#held?.value
-    this.#held = { value: next!, age: ageOf(clock), at: clock(), refreshAt: times.maxAge * REFRESH_AHEAD * around(JITTER) }
+    this.#held = next!
     this.#generation++
     this.#failures = 0
-    tell('refreshed', { next: next!, previous })
+    tell('refreshed', { next: next!.value, previous })
+  }
+
+  /** All that may throw, the user's clock too, and asynchronous: whatever ends it, the attempt ends after it has begun. */
+  async #load(): Promise<Held<T>> {
+    const { load, clock, times } = this.#options
+    this.#startedAt = clock()
+    const value = await load(this.#abort.signal)
+    return { value, age: ageOf(clock), at: clock(), refreshAt: times.maxAge * REFRESH_AHEAD * around(JITTER) }
   }
 
   #mayFetchForMiss(): boolean {

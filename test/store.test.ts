@@ -625,6 +625,20 @@ describe('faults of its own', () => {
     expect(await Promise.all(asked)).toEqual(['refused'])
     expect(load).toHaveBeenCalledTimes(1)
   })
+
+  it.each([1, 2, 3])('a clock that throws at reading %i of a fetch fails that fetch alone', async reading => {
+    let readings = 0
+    const clock = () => {
+      if (++readings === reading) throw new Error('no clock')
+      return 1_000_000
+    }
+    const store = new Store({ name: 'https://issuer.example', times: DEFAULTS, clock, load: async () => 'document', tell: () => {} })
+    const now = vi.spyOn(performance, 'now').mockReturnValue(0)
+    await refusal((async () => store.get())(), 503, 'issuer_unreachable')
+    expect(store.status().lastError).toMatchObject({ code: 'FETCH_FAILED' })
+    now.mockReturnValue(60_000)
+    expect(await store.get()).toBe('document')
+  })
 })
 
 describe('refresh()', () => {
