@@ -114,6 +114,8 @@ async function get(url: string, fetch: typeof globalThis.fetch, signal: AbortSig
     throw failure(url, error)
   }
   if (!Number.isInteger(response.status)) throw new FetchError('FETCH_FAILED', `The option \`fetch\` gave no Response for ${url}.`)
+  if (response.redirected)
+    throw new FetchError('REDIRECT', `The option \`fetch\` followed a redirect of ${url}: configure the final address.`)
   if (response.status !== 200) {
     // A body that is not read would hold its connection; that it may fail to end is of no interest.
     response.body?.cancel().catch(() => {})

@@ -90,6 +90,15 @@ describe('redirects', () => {
     expect(server.count('/elsewhere')).toBe(0)
     expect(server.count('/certs')).toBe(3)
   })
+
+  it('F2: uses nothing that a custom fetch got by following one', async () => {
+    const [server, other] = [await loopback(), await loopback()]
+    other.on('/certs', json({ keys: [] }))
+    server.on('/certs', status(302, { location: `${other.url}/certs` }))
+    const error = await fault(get(`${server.url}/certs`, { fetch: (url, init) => fetch(url, { ...init, redirect: 'follow' }) }))
+    expect(error.code).toBe('REDIRECT')
+    expect(error.message).toContain('`fetch` followed a redirect')
+  })
 })
 
 describe('time', () => {
