@@ -144,7 +144,7 @@ function audienceHint(issuer: string, audience: string | undefined, held: readon
   // 'account' is in nearly every token of Keycloak's: never an advice to take it.
   const mayBeMisspelt = held.some(each => each !== 'account')
   return isKeycloak(issuer)
-    ? `${mayBeMisspelt ? 'Is the option `audience` right? Then the token is not made for this API. ' : ''}Keycloak adds no audience by itself ('account' is its own): Client scopes > a scope of the client (or Clients > the client > Client scopes > its dedicated scope) > Mappers > Add mapper > By configuration > Audience, with Included Custom Audience ${shown(audience)} and "Add to access token" on; for a lightweight token "Add to lightweight access token" too.`
+    ? `Keycloak adds no audience by itself ('account' is its own): Client scopes > a scope of the client (or Clients > the client > Client scopes > its dedicated scope) > Mappers > Add mapper > By configuration > Audience, with Included Custom Audience ${shown(audience)} and "Add to access token" on; for a lightweight token "Add to lightweight access token" too.${mayBeMisspelt ? ' If the token is meant for this API, correct the option `audience`.' : ''}`
     : "Ask the issuer for a token with this audience (often a parameter 'audience' or 'resource' of the token request), or correct the option `audience`."
 }
 
