@@ -84,9 +84,11 @@ async function pass(server: ResourceServer, rule: Requirement, request: Request)
  * ```
  */
 export function getAuth(request: Request): AccessToken {
-  const token = Object.getOwnPropertyDescriptor(request, 'auth')?.value as AccessToken | undefined
-  if (token === undefined) throw new TypeError('getAuth: the request has no verified token; is requireAuth() on this route?')
-  return token
+  const token = Object.getOwnPropertyDescriptor(request, 'auth')?.value as Partial<AccessToken> | undefined
+  // By its shape: other packages put their own things there.
+  if (!Array.isArray(token?.scopes) || typeof token.claims !== 'object')
+    throw new TypeError('getAuth: the request has no verified token; is requireAuth() on this route?')
+  return token as AccessToken
 }
 
 /**

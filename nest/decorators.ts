@@ -115,16 +115,8 @@ function handlerMarks(context: ExecutionContext): readonly Mark[] {
 }
 
 /** An object and its prototypes, without those that every object has. */
-function chain(first: object): object[] {
-  const all: object[] = []
-  for (
-    let each: object | null = first;
-    each !== null && each !== Object.prototype && each !== Function.prototype;
-    each = Object.getPrototypeOf(each)
-  ) {
-    all.push(each)
-  }
-  return all
+function chain(each: object | null): object[] {
+  return each === null || each === Object.prototype || each === Function.prototype ? [] : [each, ...chain(Object.getPrototypeOf(each))]
 }
 
 function together(rules: readonly Rule[]): Rule | null {

@@ -65,6 +65,8 @@ export async function discover(
   options: { readonly fetch?: typeof globalThis.fetch; readonly timeout?: number; readonly allowInsecureHttp?: boolean } = {},
 ): Promise<IssuerMetadata> {
   const { fetch = globalThis.fetch, timeout = DEFAULT_TIMEOUT, allowInsecureHttp = false } = options
+  if (typeof allowInsecureHttp !== 'boolean')
+    throw new TypeError(`\`allowInsecureHttp\` must be true or false, not ${shown(allowInsecureHttp)}.`)
   const address = { ...(typeof issuer === 'string' ? { issuer } : issuer), allowInsecureHttp }
   checkAddress(address)
   try {

@@ -1,4 +1,5 @@
 /** One Validator for all trusted issuers: the token's `iss` picks among the configured ones, and never causes anything else. */
+import { keyOf } from './cache.js'
 import { checkHeader } from './claims.js'
 import { difference } from './discovery.js'
 import { InvalidTokenError, shown } from './errors.js'
@@ -33,15 +34,16 @@ export function issuersValidator(settings: Settings): IssuersValidator {
   return {
     async validate(text) {
       checkLength(text)
-      for (const validator of each) {
-        const token = await validator.recall(text)
+      const key = maxVerifiedTokens > 0 ? keyOf(text) : undefined
+      for (const validator of key === undefined ? [] : each) {
+        const token = await validator.recall(key!)
         if (token !== undefined) return token
       }
       const decoded = decode(text, header => checkHeader(header, algorithms))
       const { iss } = decoded.claims
       const validator = typeof iss === 'string' ? validators.get(iss) : undefined
       if (validator === undefined) throw new InvalidTokenError('wrong_issuer', wrongIssuer(names, iss))
-      return validator.validate(decoded)
+      return validator.validate(decoded, key)
     },
     async warmup() {
       await Promise.all(each.map(async ({ keys }) => keys.get()))

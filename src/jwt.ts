@@ -10,8 +10,9 @@ import { type AccessToken, accessToken, type DecodedToken } from './token.js'
 /** One issuer's part in {@link Validator}: it is given tokens that are taken apart already, and name its issuer. */
 export interface JwtValidator {
   /** The verdict on a token that was verified before; undefined where it must be judged as a new one. */
-  recall(token: string): Promise<AccessToken | undefined>
-  validate(decoded: DecodedToken): Promise<AccessToken>
+  recall(key: string): Promise<AccessToken | undefined>
+  /** @param key under which a verified token is remembered; without one it is not */
+  validate(decoded: DecodedToken, key?: string): Promise<AccessToken>
   readonly keys: KeySource
   /** Forgets every token and lets go of the keys. */
   close(): void
@@ -33,27 +34,27 @@ export function jwtValidator(policy: ClaimPolicy, keys: KeySource, clock: () => 
 
   return {
     keys,
-    async recall(text) {
-      const key = cache?.keyOf(text)
-      const verified = key === undefined ? undefined : cache?.get(key)
+    async recall(key) {
+      const verified = cache?.get(key)
       if (verified === undefined) return undefined
       // What can have changed since is judged again: the time, and whether its key is still the issuer's.
       checkTimes(verified.token.claims, policy.clockTolerance, clock())
       const candidates = (await keys.get()).candidates(verified.header)
       const isStillItsKey = candidates.some(({ thumbprint }) => thumbprint === verified.thumbprint)
       if (isStillItsKey && !isAmbiguous(verified.header, candidates)) return verified.token
-      cache!.delete(key!)
+      cache!.delete(key)
       return undefined
     },
-    async validate({ text, header, claims }) {
+    async validate({ text, header, claims }, key) {
       checkClaims(header, claims, policy, clock())
       const { alg, kid } = header as unknown as TokenHeader
       const needed: TokenHeader = kid === undefined ? { alg } : { alg, kid }
       const candidates = await findKeys(needed, keys, policy.issuer)
       const verifying = await firstThatVerifies(text, alg, candidates)
+      // Keys may have been waited for, and a token does not live on in the meantime.
+      checkTimes(claims, policy.clockTolerance, clock())
       const token = accessToken(claims)
-      const key = cache?.keyOf(text)
-      if (key !== undefined) cache!.set(key, { token, header: needed, thumbprint: verifying.thumbprint }, text.length)
+      if (key !== undefined) cache?.set(key, { token, header: needed, thumbprint: verifying.thumbprint }, text.length)
       return token
     },
     close() {

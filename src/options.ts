@@ -234,7 +234,8 @@ function inRange(name: string, value: unknown, [least, most]: readonly [number, 
 }
 
 function isListOfWords(list: unknown): list is readonly string[] {
-  return Array.isArray(list) && list.length > 0 && list.every(each => typeof each === 'string' && each !== '')
+  // Spread, for `every` passes over a gap.
+  return Array.isArray(list) && list.length > 0 && [...list].every(each => typeof each === 'string' && each !== '')
 }
 
 function wrong(name: string, expected: string, came: unknown): TypeError {

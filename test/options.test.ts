@@ -103,6 +103,7 @@ describe('a TypeError names', () => {
     ['empty tokenTypes', { ...good, issuer: { issuer: 'https://a.example', tokenTypes: [] } }, '`tokenTypes` must be'],
     ['an empty audience', { ...good, audience: '' }, '`audience` must be'],
     ['an empty list of audiences', { ...good, audience: [] }, '`audience` must be'],
+    ['a gap in a list of audiences', { ...good, audience: new Array(1) }, '`audience` must be'],
     ['an audience that is a number', { ...good, audience: [1] }, '`audience` must be'],
     ['algorithm none', { ...good, algorithms: ['none'] }, '`algorithms` must be'],
     ['a shared-secret algorithm', { ...good, algorithms: ['RS256', 'HS256'] }, '`algorithms` must be'],

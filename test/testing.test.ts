@@ -70,6 +70,11 @@ describe('the test issuer', () => {
     const byBasic = await ask({}, { authorization: `Basic ${Buffer.from('desk%3A1:x').toString('base64')}` })
     expect(await server.validate(byBasic.access_token)).toMatchObject({ clientId: 'desk:1', scopes: [] })
     expect((await server.validate((await ask({})).access_token)).clientId).toBe('test-client')
+    const odd = await fetch(token_endpoint!, {
+      method: 'POST',
+      headers: { authorization: `Basic ${Buffer.from('%:x').toString('base64')}` },
+    })
+    expect(odd.status).toBe(400)
     expect((await fetch(`${issuer.url}/elsewhere?x=1`)).status).toBe(404)
     expect(issuer.requests('/elsewhere')).toBe(1)
   })

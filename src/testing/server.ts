@@ -26,7 +26,9 @@ export async function startServer(endpoints: Readonly<Record<string, Endpoint>>)
     const endpoint = endpoints[path]
     if (mode !== null) return failAs(mode, request, response)
     if (endpoint === undefined) return answer(response, 404, { error: 'not_found' })
-    answer(response, 200, await endpoint(await readForm(request)))
+    const form = await readForm(request).catch(() => undefined)
+    if (form === undefined) return answer(response, 400, { error: 'invalid_request' })
+    answer(response, 200, await endpoint(form))
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   return {
