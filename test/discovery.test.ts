@@ -64,6 +64,11 @@ describe('the address', () => {
     expect(server.count()).toBe(1)
   })
 
+  it('F1: takes no text for a permission', async () => {
+    const asked = discover('http://auth.example.com', { allowInsecureHttp: 'false' as never })
+    await expect(asked).rejects.toThrow(new TypeError("`allowInsecureHttp` must be true or false, not 'false'."))
+  })
+
   it('Discovery: one trailing slash of the issuer is left out of the address, and kept in the comparison', async () => {
     const server = await loopback()
     server.on(`/realms/x${OIDC}`, json({ issuer: `${server.url}/realms/x/`, jwks_uri: `${server.url}/certs` }))

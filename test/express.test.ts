@@ -178,14 +178,20 @@ describe.each([
     expect(seen).toEqual([false, false, true, true, false])
   })
 
-  test('getAuth on a route that is not guarded is an error', async () => {
+  test('getAuth on a route that is not guarded is an error, also where something else put its own auth there', async () => {
+    const other: RequestHandler = (request, _response, next) => {
+      Object.assign(request, { auth: { user: 'basic', claims: {} } })
+      next()
+    }
     const { call } = await serve(
-      app => app.get('/', show),
+      app => app.get('/', show).get('/other', other, show),
       (error, _request, response, _next) => {
         response.status(500).json(error.message)
       },
     )
-    expect(await (await call('/')).json()).toBe('getAuth: the request has no verified token; is requireAuth() on this route?')
+    for (const path of ['/', '/other']) {
+      expect(await (await call(path)).json()).toBe('getAuth: the request has no verified token; is requireAuth() on this route?')
+    }
   })
 
   test('authErrorHandler passes other errors on, and what comes after the answer has begun', async () => {
