@@ -1,4 +1,4 @@
-/** policy.md "Discovery": from an issuer's address to its metadata, and what is refused on the way. */
+/** Discovery, rule by rule: from an issuer's address to its metadata, and what is refused on the way. */
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { difference, discover, keycloak, metadataSource } from '../src/discovery.js'
 import { FetchError } from '../src/http.js'

@@ -1,4 +1,4 @@
-/** policy.md "Fetch": what a fetched document may cost, and how each fault of the network is named. */
+/** The rules of fetching, F1 to F10 (docs/network.md): what a fetched document may cost, and how each fault of the network is named. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { afterEach, describe, expect, it, vi } from 'vitest'

@@ -1,4 +1,4 @@
-/** policy.md "Key acceptance": which published keys may verify, and which of them fit a token. */
+/** Which published keys may verify, and which of them fit a token. */
 import { createPublicKey, generateKeyPairSync, type KeyObject, verify } from 'node:crypto'
 import type { JWK } from 'jose'
 import { describe, expect, it } from 'vitest'

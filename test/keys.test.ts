@@ -1,4 +1,4 @@
-/** The keys of an issuer over real sockets: policy.md "Cache", "Unknown kid" and "Key acceptance" as a caller meets them. */
+/** The keys of an issuer over real sockets: the rules of docs/network.md as a caller meets them. */
 import { type AuthError, createResourceServer, type IssuerOptions, type ResourceServerOptions } from 'scopegate'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import {

@@ -1,4 +1,4 @@
-/** policy.md "Cache", "Unknown kid" and "Failure": when a document is fetched, waited for, served stale, or refused. */
+/** The rules C, K and B of docs/network.md: when a document is fetched, waited for, served stale, or refused. */
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { FetchError } from '../src/http.js'
 import { Store, type StoreEvent, type StoreOptions, type StoreTimes } from '../src/store.js'
