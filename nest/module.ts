@@ -1,14 +1,5 @@
 /** The module: makes the application's ResourceServer, guards every route with it, and closes it in the end. */
-import {
-  ConfigurableModuleBuilder,
-  type DynamicModule,
-  Inject,
-  Injectable,
-  Module,
-  type OnApplicationShutdown,
-  type OnModuleInit,
-  Scope,
-} from '@nestjs/common'
+import { ConfigurableModuleBuilder, type DynamicModule, Inject, Injectable, Module, Scope } from '@nestjs/common'
 import { APP_GUARD, ModuleRef, ModulesContainer } from '@nestjs/core'
 import { createResourceServer, type ResourceServer, type ResourceServerOptions } from '../src/index.js'
 import { RESOURCE_SERVER, ScopesGuard } from './guard.js'
@@ -24,7 +15,7 @@ const OPTIONS = Symbol('scopegate options')
 
 /** Makes the server, and closes what it made: not what a test put in its place. */
 @Injectable()
-class Keeper implements OnModuleInit, OnApplicationShutdown {
+class Keeper {
   readonly #module: ModuleRef
   #server: ResourceServer | undefined
 
