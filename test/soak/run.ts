@@ -17,6 +17,7 @@ if (!(minutes > 0 && minutes <= 600)) throw new TypeError('--minutes wants a num
 
 const WORKERS = 8
 const REUSED_TOKENS = 500
+const RENEWED = 0.02
 /** Key fetches in any 60 s: four for unknown key ids, two refreshes, and in an outage six tries by back-off, each with one retry. */
 const MOST_FETCHES = { well: 6, outage: 4 + 2 + 6 * 2 }
 const PHASES: readonly [Health, 'keep' | 'withdraw' | 'none'][] = [
@@ -74,10 +75,16 @@ async function goodShot(): Promise<Shot> {
   const kid = issuer.kid()
   return { kind: 'good', token: await issuer.sign({ exp: Math.floor(Date.now() / 1000) + 7200 }), kid, right: genuine }
 }
+/** One of a few tokens that come again and again; now and then it is renewed, or all would be of a withdrawn key in the end. */
+async function seenShot(): Promise<Shot> {
+  const index = Math.floor(Math.random() * reused.length)
+  if (Math.random() < RENEWED) reused[index] = await goodShot()
+  return { ...reused[index]!, kind: 'good, seen' }
+}
 const makers: (() => Promise<Shot>)[] = [
   goodShot,
-  async () => ({ ...reused[Math.floor(Math.random() * reused.length)]!, kind: 'good, seen' }),
-  async () => ({ ...reused[Math.floor(Math.random() * reused.length)]!, kind: 'good, seen' }),
+  seenShot,
+  seenShot,
   async () => ({ kind: 'expired', token: await issuer.sign({ exp: Math.floor(Date.now() / 1000) - 31 }), kid: '', right: always(401) }),
   async () => ({ kind: 'other issuer', token: await issuer.sign({ iss: 'https://elsewhere.example' }), kid: '', right: always(401) }),
   async () => ({ kind: 'other audience', token: await issuer.sign({ aud: 'other' }), kid: '', right: always(401) }),
