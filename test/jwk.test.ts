@@ -1,5 +1,5 @@
 /** Which published keys may verify, and which of them fit a token. */
-import { createPublicKey, generateKeyPairSync, type KeyObject, verify } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import type { JWK } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { acceptKeys } from '../src/jwk.js'
@@ -154,15 +154,13 @@ describe('Key acceptance: Ed25519', () => {
     'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
     `ed${'ff'.repeat(30)}7f`,
     `ee${'ff'.repeat(30)}7f`,
-  ])('ignores the point of small order %s, under which one signature fits many texts', hex => {
+  ])('ignores the point of small order %s, under which one signature may fit many texts', hex => {
     for (const sign of [0, 0x80]) {
       const x = Buffer.from(hex, 'hex')
       x[31]! |= sign
       const jwk = { kty: 'OKP', crv: 'Ed25519', x: x.toString('base64url') }
       // Of the identity, and of nothing: made without any private key.
-      const signature = Buffer.from(`01${'00'.repeat(63)}`, 'hex')
-      const key = createPublicKey({ key: jwk, format: 'jwk' })
-      expect(Array.from({ length: 200 }, (_, text) => verify(null, Buffer.from(`text ${text}`), key, signature))).toContain(true)
+      // Not every OpenSSL refuses to verify with it: Node 20's and 22's take the signature 01 00… for many a text, Node 24's does not.
       expect(reasonOf(jwk)).toBe('an Ed25519 point of small order')
     }
   })
