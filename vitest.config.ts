@@ -5,7 +5,7 @@ const at = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const self = [
   { find: /^scopegate$/, replacement: at('./src/index.ts') },
   { find: /^scopegate\/testing$/, replacement: at('./src/testing/index.ts') },
-  { find: /^scopegate\/(express|nest)$/, replacement: at('./$1/index.ts') },
+  { find: /^scopegate\/(express|nest|client|redis)$/, replacement: at('./$1/index.ts') },
 ]
 const oxc = { decorator: { legacy: true } }
 const results = process.env.VITEST_RESULTS
@@ -18,7 +18,7 @@ export default defineConfig({
     ...(results === undefined ? {} : { reporters: ['default', 'json'], outputFile: { json: results } }),
     coverage: {
       provider: 'v8',
-      include: ['src/**', 'express/**', 'nest/**'],
+      include: ['src/**', 'express/**', 'nest/**', 'client/**', 'redis/**'],
       reporter: ['text', 'json-summary'],
       thresholds: { lines: 100 },
     },
@@ -30,7 +30,7 @@ export default defineConfig({
           ...common,
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/keycloak/**', 'test/nest11/node_modules/**', 'node_modules/**'],
+          exclude: ['test/keycloak/**', 'test/engines/**', 'test/nest11/node_modules/**', 'node_modules/**'],
         },
       },
       {
@@ -44,6 +44,11 @@ export default defineConfig({
         oxc,
         resolve: { alias: self },
         test: { ...common, name: 'keycloak', include: ['test/keycloak/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 300_000 },
+      },
+      {
+        oxc,
+        resolve: { alias: self },
+        test: { ...common, name: 'engines', include: ['test/engines/**/*.test.ts'], testTimeout: 180_000, hookTimeout: 180_000 },
       },
     ],
   },

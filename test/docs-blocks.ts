@@ -26,7 +26,7 @@ export const documents = [
     .map(name => `docs/${name}`),
 ]
 
-const sources = ['src', 'express', 'nest'].flatMap(folder =>
+const sources = ['src', 'express', 'nest', 'client', 'redis'].flatMap(folder =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .filter(name => name.endsWith('.ts'))
     .map(name => `${folder}/${name}`),

@@ -21,7 +21,7 @@ const floors = [
   ['testing/index', 'testing/issuer', 'testing/server', 'testing/fake'],
 ]
 const frameworks = ['express', '@nestjs/common', '@nestjs/core', 'fastify']
-const adapters = ['express/index', 'nest/index', 'nest/module', 'nest/guard', 'nest/decorators']
+const adapters = ['express/index', 'nest/index', 'nest/module', 'nest/guard', 'nest/decorators', 'client/index', 'redis/index']
 
 /** One line of one file, and whether the walls let it stand. */
 interface Line {
@@ -65,7 +65,7 @@ beforeAll(() => {
   for (const { file, text } of lines) texts.set(file, [...(texts.get(file) ?? []), text])
   const forms = ["import { a } from '../express/index.js'", "import type { a } from 'express'", "export const a = () => import('express')"]
   for (const [index, text] of forms.entries()) texts.set(`src/form${index}.ts`, [text])
-  for (const room of ['src', 'express', 'nest', 'test', 'examples']) {
+  for (const room of ['src', 'express', 'nest', 'client', 'redis', 'test', 'examples']) {
     texts.set(`${room}/promise.ts`, ['export async function work(): Promise<void> {}', 'export function lost() {', '  work()', '}'])
     texts.set(`${room}/condition.ts`, ['export async function fine(): Promise<boolean> {', '  return false', '}', 'if (fine()) throw 1'])
   }
@@ -114,7 +114,7 @@ test('a type, a side path or a later import does not slip through', () => {
   for (const index of [0, 1, 2]) expect(found.get(`src/form${index}.ts:1`)).toContain('noRestrictedImports')
 })
 
-test.each(['src', 'express', 'nest', 'test', 'examples'])('a promise that nobody waits for is an error in %s', room => {
+test.each(['src', 'express', 'nest', 'client', 'redis', 'test', 'examples'])('a promise that nobody waits for is an error in %s', room => {
   expect(found.get(`${room}/promise.ts:3`)).toContain('noFloatingPromises')
   expect(found.get(`${room}/condition.ts:4`)).toContain('noMisusedPromises')
 })

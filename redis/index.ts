@@ -1,0 +1,6 @@
+/**
+ * Keeps revoked tokens in Redis, so that every process of an API refuses them.
+ *
+ * @module scopegate/redis
+ */
+export {}
