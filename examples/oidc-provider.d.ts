@@ -1,14 +1,29 @@
-/** The part of oidc-provider (which ships no types) that the embedded realm uses. */
+/** The part of oidc-provider (which ships no types) that the examples use. */
 declare module 'oidc-provider' {
   import type { IncomingMessage, ServerResponse } from 'node:http'
 
   interface Client {
     clientId: string
+    clientName?: string
   }
 
+  /** Koa's context, with what oidc-provider adds. */
   interface Context {
     body: unknown
-    oidc: { client: Client; params: Record<string, string | undefined>; requestParamScopes: Set<string> }
+    status: number
+    type: string
+    set(name: string, value: string): void
+    oidc: {
+      client: Client
+      params: Record<string, string | undefined>
+      requestParamScopes: Set<string>
+      session?: Session & { state?: { secret: string } }
+      urlFor(route: string): string
+    }
+  }
+
+  interface Session {
+    accountId?: string
   }
 
   interface Token {
@@ -27,11 +42,41 @@ declare module 'oidc-provider' {
     scope: string
     accessTokenTTL: number
     accessTokenFormat: 'jwt' | 'opaque'
-    jwt: { sign: { alg: string } }
+    jwt?: { sign: { alg: string } }
   }
+
+  /** What a user let a client do. */
+  interface Grant {
+    addOIDCScope(scope: string): void
+    addOIDCClaims(claims: readonly string[]): void
+    addResourceScope(resource: string, scope: string): void
+    save(): Promise<string>
+  }
+
+  /** A request at the authorization or device endpoint that waits for its user. */
+  interface Interaction {
+    uid: string
+    params: Record<string, string | undefined>
+    prompt: {
+      name: 'login' | 'consent'
+      details: {
+        missingOIDCScope?: readonly string[]
+        missingOIDCClaims?: readonly string[]
+        missingResourceScopes?: Readonly<Record<string, readonly string[]>>
+      }
+    }
+    session?: Session
+    grantId?: string
+  }
+
+  type InteractionResult =
+    | { login: { accountId: string } }
+    | { consent: { grantId?: string } }
+    | { error: string; error_description?: string }
 
   export class Provider {
     constructor(issuer: string, configuration: Record<string, unknown>)
+    issuer: string
     AccessToken: new (source: {
       client: Client
       accountId: string
@@ -42,10 +87,27 @@ declare module 'oidc-provider' {
       identifier: string,
       info: ResourceServerInfo,
     ) => unknown
+    Client: { find(id: string): Promise<Client | undefined> }
+    Grant: {
+      new (properties: { accountId: string; clientId: string }): Grant
+      find(id: string): Promise<Grant | undefined>
+    }
     callback(): (request: IncomingMessage, response: ServerResponse) => void
+    interactionDetails(request: IncomingMessage, response: ServerResponse): Promise<Interaction>
+    interactionFinished(
+      request: IncomingMessage,
+      response: ServerResponse,
+      result: InteractionResult,
+      options?: { mergeWithLastSubmission?: boolean },
+    ): Promise<void>
     registerGrantType(name: string, handler: (context: Context) => Promise<void>, parameters: readonly string[]): void
     on(event: 'server_error', listener: (context: Context, error: Error) => void): this
   }
 
-  export const errors: Record<'InvalidGrant' | 'InvalidScope', new (description: string, scope?: string) => Error>
+  export const errors: Record<'InvalidGrant' | 'InvalidScope' | 'InvalidTarget', new (description?: string, scope?: string) => Error>
+}
+
+declare module 'oidc-provider/lib/adapters/memory_adapter.js' {
+  /** Keeps 1,000 entries; given as `adapter`, it spares the warning that the default is in memory. */
+  export function createMemoryAdapter(): unknown
 }

@@ -182,7 +182,7 @@ class NothingStored {
 }
 
 /** oidc-provider warns about Node 20 while it is loaded, on which it runs well; any other warning passes. */
-async function loadProvider(): Promise<typeof import('oidc-provider')> {
+export async function loadProvider(): Promise<typeof import('oidc-provider')> {
   const { warn } = console
   console.warn = (...text: unknown[]) => {
     if (!String(text[0]).includes('oidc-provider WARNING: Unsupported runtime')) warn(...text)
