@@ -4,11 +4,13 @@ import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { decodeJwt } from 'jose'
 import { createClient } from 'redis'
 import { describe, expect, it } from 'vitest'
 import { openBrowser } from '../../examples/engines/chromium.js'
 import { startEngine, temporaryHome } from '../../examples/engines/processes.js'
 import { type RedisServer, startRedis } from '../../examples/engines/redis.js'
+import { resource, startGlewlwyd } from './glewlwyd.js'
 
 describe('Redis', () => {
   it('serves on loopback alone, forgets everything when it is stopped, and comes back on the same port', async () => {
@@ -77,6 +79,19 @@ describe('Chromium', () => {
     await browser.close()
     server.close()
     expect(browser.isConnected()).toBe(false)
+  })
+})
+
+describe('glewlwyd', () => {
+  it('issues tokens, revokes them, and is gone when it is stopped', async () => {
+    const glewlwyd = await startGlewlwyd()
+    const metadata = (await (await fetch(`${glewlwyd.issuer}/.well-known/openid-configuration`)).json()) as Record<string, string>
+    expect(metadata).toMatchObject({ issuer: glewlwyd.issuer, token_endpoint: glewlwyd.tokenEndpoint })
+    const { access_token } = await glewlwyd.fetchToken({ resource })
+    expect(decodeJwt(access_token)).toMatchObject({ iss: glewlwyd.issuer, aud: resource, client_id: 'machine', scope: 'orders:read' })
+    await glewlwyd.revoke(access_token)
+    await glewlwyd.stop()
+    expect(alive(glewlwyd.pid)).toBe(false)
   })
 })
 
