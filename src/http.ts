@@ -1,4 +1,4 @@
-/** Fetches one JSON document within fixed bounds: time, size, no redirect, one retry. Every fault ends in a FetchError. */
+/** Fetches one document, JSON as a rule, within fixed bounds: time, size, no redirect, one retry. Every fault ends in a FetchError. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { deadline, RETRY_AFTER_LIMIT } from './time.js'
 
@@ -16,6 +16,8 @@ export type FetchCode =
   | 'NO_USABLE_KEYS'
   | 'BAD_METADATA'
   | 'ISSUER_MISMATCH'
+  | 'BAD_ANSWER'
+  | 'ASSERTION_FAILED'
   | 'FETCH_FAILED'
   | 'CLOSED'
   | `HTTP_${number}`
@@ -39,6 +41,23 @@ export interface FetchOptions {
   /** Seconds for one attempt, over name look-up, connection, headers and body. */
   readonly timeout: number
   readonly signal?: AbortSignal | undefined
+  /** Seconds for all of it, the retry too; left out: `timeout` and 2 more. */
+  readonly total?: number
+  /** Makes the form that is posted, anew for each attempt, within its time; left out: a GET. */
+  readonly form?: () => Form | Promise<Form>
+  /** Left out: JSON, or a JWK set. */
+  readonly accept?: string
+  /** Of the answer, once decoded; left out: 256 KiB. */
+  readonly maxBytes?: number
+  /** What the text of the answer says; left out: JSON.parse. */
+  readonly parse?: (text: string) => unknown
+}
+
+/** What is posted: it holds credentials, so neither it nor what a fault tells of it stands in any error. */
+export interface Form {
+  readonly headers: Readonly<Record<string, string>>
+  /** As application/x-www-form-urlencoded. */
+  readonly body: string
 }
 
 export const MAX_DOCUMENT_BYTES = 256 * 1024
@@ -46,30 +65,27 @@ export const MAX_DOCUMENT_BYTES = 256 * 1024
 export const RETRY_TIME = 2
 const RETRY_PAUSE_MS = [50, 150] as const
 const RETRIED_STATUS = [502, 503, 504]
-const REQUEST = {
-  headers: { accept: 'application/jwk-set+json, application/json', 'user-agent': 'scopegate' },
-  redirect: 'manual',
-  credentials: 'omit',
-  cache: 'no-store',
-} as const
+const ACCEPT = 'application/jwk-set+json, application/json'
+const REQUEST = { redirect: 'manual', credentials: 'omit', cache: 'no-store' } as const
 
 /**
- * Gets the JSON document at `url`: status 200, at most 256 KiB once decoded, UTF-8. A broken connection, a timeout and 502, 503
+ * Gets the document at `url`, or the answer to a form: status 200, JSON in UTF-8, at most 256 KiB once decoded. A broken connection, a timeout and 502, 503
  * and 504 without Retry-After are tried once more, within `timeout` + 2 seconds for all of it.
  *
  * @throws FetchError
  */
 export async function fetchJson(url: string, options: FetchOptions): Promise<unknown> {
-  const end = performance.now() + (options.timeout + RETRY_TIME) * 1000
+  const end = performance.now() + (options.total ?? options.timeout + RETRY_TIME) * 1000
+  const longest = () => Math.min(options.timeout * 1000, end - performance.now())
   try {
-    return await attempt(url, options, options.timeout * 1000)
+    return await attempt(url, options, longest())
   } catch (error) {
     if (!isWorthARetry(error as FetchError) || options.signal?.aborted) throw error
   }
   const [least, most] = RETRY_PAUSE_MS
   // Not unref'd: in a script that waits for nothing else, the process would end in this pause, without a word.
   await pause(least + Math.random() * (most - least), undefined, { signal: options.signal }).catch(() => {})
-  return attempt(url, options, Math.min(options.timeout * 1000, end - performance.now()))
+  return attempt(url, options, longest())
 }
 
 function isWorthARetry({ code, retryAfter }: FetchError): boolean {
@@ -78,7 +94,8 @@ function isWorthARetry({ code, retryAfter }: FetchError): boolean {
 }
 
 /** One request under one deadline, which holds for a fetch of the user's that does not heed its signal, too. */
-async function attempt(url: string, { fetch, signal }: FetchOptions, ms: number): Promise<unknown> {
+async function attempt(url: string, options: FetchOptions, ms: number): Promise<unknown> {
+  const { signal } = options
   if (signal?.aborted) throw closed()
   const abort = new AbortController()
   let stop!: (error: FetchError) => void
@@ -92,10 +109,10 @@ async function attempt(url: string, { fetch, signal }: FetchOptions, ms: number)
   const close = () => stop(closed())
   signal?.addEventListener('abort', close)
   try {
-    return await Promise.race([get(url, fetch, abort.signal), stopped])
+    return await Promise.race([get(url, options, abort.signal), stopped])
   } catch (error) {
     // What is no FetchError by now comes from a `fetch` option that returns no real Response.
-    throw error instanceof FetchError ? error : new FetchError('FETCH_FAILED', `Could not get ${url}.`, { cause: error })
+    throw error instanceof FetchError ? error : new FetchError('FETCH_FAILED', `Could not get ${url}.`, causeOf(error, options))
   } finally {
     cancel()
     signal?.removeEventListener('abort', close)
@@ -106,12 +123,22 @@ function closed(): FetchError {
   return new FetchError('CLOSED', 'The resource server was closed.')
 }
 
-async function get(url: string, fetch: typeof globalThis.fetch, signal: AbortSignal): Promise<unknown> {
+/** What a `fetch` option throws, or a parser, may show the request or the answer: where a token is posted, nothing of it is kept. */
+function causeOf(cause: unknown, { form }: FetchOptions): { cause?: unknown } {
+  return form === undefined ? { cause } : {}
+}
+
+async function get(url: string, options: FetchOptions, signal: AbortSignal): Promise<unknown> {
+  const { fetch, form, accept = ACCEPT } = options
+  // Nothing is waited for where there is nothing: the request goes out at once.
+  const posted = form === undefined ? undefined : await form()
+  const content = posted && { method: 'POST', body: posted.body }
+  const type = posted && { 'content-type': 'application/x-www-form-urlencoded', ...posted.headers }
   let response: Response
   try {
-    response = await fetch(url, { ...REQUEST, signal })
+    response = await fetch(url, { ...REQUEST, ...content, headers: { accept, 'user-agent': 'scopegate', ...type }, signal })
   } catch (error) {
-    throw failure(url, error)
+    throw failure(url, error, options)
   }
   if (!Number.isInteger(response.status)) throw new FetchError('FETCH_FAILED', `The option \`fetch\` gave no Response for ${url}.`)
   if (response.redirected)
@@ -121,7 +148,7 @@ async function get(url: string, fetch: typeof globalThis.fetch, signal: AbortSig
     response.body?.cancel().catch(() => {})
     throw refusal(url, response)
   }
-  return parse(url, await read(url, response))
+  return parse(url, await read(url, response, options), options)
 }
 
 function refusal(url: string, response: Response): FetchError {
@@ -143,34 +170,37 @@ function secondsOf(value: string | null): number | undefined {
   return Number.isNaN(seconds) ? undefined : Math.min(RETRY_AFTER_LIMIT, Math.max(1, seconds))
 }
 
-async function read(url: string, response: Response): Promise<Uint8Array> {
+async function read(url: string, response: Response, options: FetchOptions): Promise<Uint8Array> {
+  const { maxBytes = MAX_DOCUMENT_BYTES } = options
   const chunks: Uint8Array[] = []
   let size = 0
   try {
     for await (const chunk of response.body ?? []) {
       size += chunk.byteLength
-      if (size > MAX_DOCUMENT_BYTES) throw new FetchError('TOO_LARGE', `${url} sent more than ${MAX_DOCUMENT_BYTES} bytes.`)
+      if (size > maxBytes) throw new FetchError('TOO_LARGE', `${url} sent more than ${maxBytes} bytes.`)
       chunks.push(chunk)
     }
   } catch (error) {
-    throw error instanceof FetchError ? error : failure(url, error)
+    throw error instanceof FetchError ? error : failure(url, error, options)
   }
   return Buffer.concat(chunks)
 }
 
-function parse(url: string, body: Uint8Array): unknown {
+function parse(url: string, body: Uint8Array, options: FetchOptions): unknown {
+  const { parse: read = JSON.parse } = options
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body))
-  } catch (cause) {
-    throw new FetchError('BAD_JSON', `Expected JSON in UTF-8 from ${url}, got something else.`, { cause })
+    return read(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body))
+  } catch (error) {
+    throw new FetchError('BAD_JSON', `Expected JSON in UTF-8 from ${url}, got something else.`, causeOf(error, options))
   }
 }
 
 /** The one place that reads what fetch throws: undici wraps the system's error as `cause`. */
-function failure(url: string, error: unknown): FetchError {
+function failure(url: string, error: unknown, options: FetchOptions): FetchError {
   const root = (error as { cause?: unknown } | undefined)?.cause ?? error
   const code = String((root as { code?: unknown } | undefined)?.code ?? '')
-  return new FetchError(codeOf(code), `Could not get ${url}: ${code === '' ? String(error) : code}.`, { cause: error })
+  const unnamed = options.form === undefined ? String(error) : 'the fetch failed'
+  return new FetchError(codeOf(code), `Could not get ${url}: ${code === '' ? unnamed : code}.`, causeOf(error, options))
 }
 
 function codeOf(code: string): FetchCode {
