@@ -7,6 +7,7 @@ import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'exp
 import {
   type AccessToken,
   createResourceServer,
+  type IssuerlessOptions,
   isAuthError,
   isResourceServer,
   type Requirement,
@@ -38,13 +39,13 @@ export type RequireAuth = (requirement?: Requirement) => RequestHandler
  * })
  * ```
  */
-export function createRequireAuth(gate: ResourceServerOptions | ResourceServer): RequireAuth {
+export function createRequireAuth(gate: ResourceServerOptions | IssuerlessOptions | ResourceServer): RequireAuth {
   const server = isResourceServer(gate) ? gate : createResourceServer(gate)
   return (...requirement: unknown[]) => {
     if (requirement.length === 3) throw new TypeError('requireAuth is called for each route: write requireAuth(), not requireAuth.')
     const rule = toRule(requirement)
     return (request, response, next) => {
-      pass(server, rule, request).then(
+      pass(server, rule, request, response).then(
         () => next(),
         thrown => {
           // To Express no error, 'route' and 'router' mean: go on.
@@ -58,11 +59,12 @@ export function createRequireAuth(gate: ResourceServerOptions | ResourceServer):
   }
 }
 
-async function pass(server: ResourceServer, rule: Requirement, request: Request): Promise<void> {
+async function pass(server: ResourceServer, rule: Requirement, request: Request, response: Response): Promise<void> {
   // What an earlier middleware or a client's body put there must not be taken for ours.
   delete (request as { auth?: unknown }).auth
-  const { method, originalUrl: url, headers, rawHeaders } = request
-  const token = await server.authenticate({ method, url, headers, rawHeaders })
+  const { method, originalUrl: url, headers, rawHeaders, body } = request
+  const setHeader = (name: string, value: string) => void response.set(name, value)
+  const token = await server.authenticate({ method, url, headers, rawHeaders, body, setHeader })
   // A user's server that wraps ours may be written in JavaScript, and may judge late: `void` lets a promise through.
   if (!token) throw new TypeError('The given server authenticated a call and gave no token.')
   await server.authorize(token, rule)

@@ -38,7 +38,7 @@ export class ScopesGuard implements CanActivate {
     // What a middleware or a client's body put there must not be taken for ours.
     delete (request as { auth?: unknown }).auth
     try {
-      const token = await this.#authenticate(request, access === 'public')
+      const token = await this.#authenticate(request, context, access === 'public')
       if (token === 'nobody') return true
       // A server put in place of ours may be written in JavaScript, and may judge late: `void` lets a promise through.
       if (!token) throw new TypeError('The given server authenticated a call and gave no token.')
@@ -52,10 +52,18 @@ export class ScopesGuard implements CanActivate {
   }
 
   /** Without credentials a public route is called by nobody in particular; bad credentials are refused there, too. */
-  async #authenticate(request: PlatformRequest, open: boolean): Promise<AccessToken | 'nobody'> {
-    const { method, url, originalUrl, headers, rawHeaders, raw } = request
+  async #authenticate(request: PlatformRequest, context: ExecutionContext, open: boolean): Promise<AccessToken | 'nobody'> {
+    const { method, url, originalUrl, headers, rawHeaders, raw, body } = request
+    const setHeader = (name: string, value: string) => this.#host.httpAdapter.setHeader(context.switchToHttp().getResponse(), name, value)
     try {
-      return await this.#server.authenticate({ method, url: originalUrl ?? url, headers, rawHeaders: rawHeaders ?? raw?.rawHeaders })
+      return await this.#server.authenticate({
+        method,
+        url: originalUrl ?? url,
+        headers,
+        rawHeaders: rawHeaders ?? raw?.rawHeaders,
+        body,
+        setHeader,
+      })
     } catch (error) {
       if (open && isAuthError(error) && error.reason === 'token_missing') return 'nobody'
       throw error
@@ -67,7 +75,8 @@ export class ScopesGuard implements CanActivate {
     const { httpAdapter } = this.#host
     const response: unknown = context.switchToHttp().getResponse()
     if (!httpAdapter.isHeadersSent(response)) {
-      for (const [name, value] of Object.entries(error.headers)) httpAdapter.setHeader(response, name, value)
+      // Nest's type knows no list, which both platforms write as lines of their own.
+      for (const [name, value] of Object.entries(error.headers)) httpAdapter.setHeader(response, name, value as string)
     }
     return Object.assign(new HttpException(error.toJSON(), error.status, { cause: error }), { message: error.message })
   }

@@ -1,7 +1,7 @@
 /** The module: makes the application's ResourceServer, guards every route with it, and closes it in the end. */
 import { ConfigurableModuleBuilder, type DynamicModule, Inject, Injectable, Module, Scope } from '@nestjs/common'
 import { APP_GUARD, ModuleRef, ModulesContainer } from '@nestjs/core'
-import { createResourceServer, type ResourceServer, type ResourceServerOptions } from '../src/index.js'
+import { createResourceServer, type IssuerlessOptions, type ResourceServer, type ResourceServerOptions } from '../src/index.js'
 import { RESOURCE_SERVER, ScopesGuard } from './guard.js'
 import { guardTransports } from './transports.js'
 
@@ -23,7 +23,7 @@ class Keeper {
     this.#module = module
   }
 
-  make(options: ResourceServerOptions): ResourceServer {
+  make(options: ResourceServerOptions | IssuerlessOptions): ResourceServer {
     this.#server = createResourceServer(options)
     return this.#server
   }
@@ -50,7 +50,9 @@ class Keeper {
   }
 }
 
-const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<ResourceServerOptions>({ optionsInjectionToken: OPTIONS })
+const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<ResourceServerOptions | IssuerlessOptions>({
+  optionsInjectionToken: OPTIONS,
+})
   .setClassMethodName('forRoot')
   .setExtras<ResourceServerModuleExtras>({ globalGuard: true }, (definition, { globalGuard }): DynamicModule => {
     if (typeof globalGuard !== 'boolean') throw new TypeError('ResourceServerModule: globalGuard is true or false.')
@@ -62,7 +64,7 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<ResourceServer
         {
           provide: RESOURCE_SERVER,
           inject: [OPTIONS, Keeper],
-          useFactory: (options: ResourceServerOptions, keeper: Keeper) => keeper.make(options),
+          useFactory: (options: ResourceServerOptions | IssuerlessOptions, keeper: Keeper) => keeper.make(options),
         },
         ScopesGuard,
         ...(globalGuard ? [{ provide: APP_GUARD, useExisting: ScopesGuard }, transports] : []),

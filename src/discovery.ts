@@ -2,7 +2,7 @@
 import { addressProblem, checkAddress, type IssuerAddress } from './address.js'
 import { shown, UnavailableError } from './errors.js'
 import { FetchError, type FetchOptions, fetchJson } from './http.js'
-import type { IssuerOptions } from './options.js'
+import type { IssuerOptions } from './issuer-options.js'
 import { ageOf, backOff } from './time.js'
 
 /** The issuer's metadata as it published them (RFC 8414 §2). */

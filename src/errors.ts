@@ -19,24 +19,36 @@ export type Reason =
   | 'bad_signature'
   | 'token_bound'
   | 'token_revoked'
+  | 'token_inactive'
+  | 'wrong_credentials'
   | 'insufficient_scope'
   | 'insufficient_role'
   | 'claim_mismatch'
+  | 'cross_site'
   | 'issuer_unreachable'
   | 'issuer_misconfigured'
+  | 'verifier_failed'
+  | 'revocation_unknown'
   | 'overloaded'
   | 'closed'
 
-/** The body's `error`; the first and the last are ours, the others are RFC 6750's and stand in the challenge too. */
-export type ErrorCode = 'unauthorized' | 'invalid_request' | 'invalid_token' | 'insufficient_scope' | 'temporarily_unavailable'
+/** The body's `error`; three are RFC 6750's and stand in the challenge too, the others are in the body alone. */
+export type ErrorCode =
+  | 'unauthorized'
+  | 'invalid_request'
+  | 'invalid_token'
+  | 'insufficient_scope'
+  | 'access_denied'
+  | 'temporarily_unavailable'
 
 /** The one sentence that a client is told for each code: it never holds anything of the request. */
 const SENTENCE: Readonly<Record<ErrorCode, string>> = {
-  unauthorized: 'This resource needs an access token.',
+  unauthorized: 'This resource needs credentials.',
   invalid_request: 'The credentials of the request are malformed or repeated.',
-  invalid_token: 'The access token is malformed, expired, or not valid for this resource.',
-  insufficient_scope: 'The access token does not carry the rights that this resource needs.',
-  temporarily_unavailable: 'The access token cannot be checked at the moment. Try again later.',
+  invalid_token: 'The credentials are malformed, expired, or not valid for this resource.',
+  insufficient_scope: 'The credentials do not carry the rights that this resource needs.',
+  access_denied: 'The request comes from another site.',
+  temporarily_unavailable: 'The credentials cannot be checked at the moment. Try again later.',
 }
 
 const MIN_RETRY_AFTER = 1
@@ -62,8 +74,8 @@ export abstract class AuthError extends Error {
   readonly code: ErrorCode
   /** Why, in one word, for logs, metrics and tests. Not told to the client. */
   readonly reason: Reason
-  /** The headers of the answer. */
-  readonly headers: Readonly<Record<string, string>>
+  /** The headers of the answer. Several challenges are a list: lines of their own, for browsers read no second one in a line. */
+  readonly headers: Readonly<Record<string, string | readonly string[]>>
   /** What was expected, what came and what to change: for the operator, never for the client. */
   declare readonly cause: Error
 
@@ -90,6 +102,15 @@ export abstract class AuthError extends Error {
   toJSON(): { error: ErrorCode; error_description: string } {
     return { error: this.code, error_description: this.message }
   }
+}
+
+/** The same refusal with other challenges: those of the schemes that were, or could have been, used. */
+export function withChallenges<E extends AuthError>(error: E, challenges: readonly string[]): E {
+  const { 'WWW-Authenticate': _, ...others } = error.headers
+  const [only] = challenges
+  const headers =
+    only === undefined ? others : { 'WWW-Authenticate': challenges.length > 1 ? Object.freeze([...challenges]) : only, ...others }
+  return Object.assign(error, { headers: Object.freeze(headers) })
 }
 
 /** 401 without an error code: the request carries no credentials, or another scheme's (RFC 6750 §3.1). */
@@ -129,6 +150,8 @@ export type TokenDefect = Extract<
   | 'bad_signature'
   | 'token_bound'
   | 'token_revoked'
+  | 'token_inactive'
+  | 'wrong_credentials'
 >
 
 /** 401 `invalid_token`: any defect of the token itself; the client is told the same whatever it is (RFC 6750 §3.1). */
@@ -158,11 +181,18 @@ export class InsufficientScopeError extends AuthError {
   }
 }
 
-/** 503 with `Retry-After` and no challenge: keys or metadata cannot be had, which is our fault and never the token's. */
+/** 403 `access_denied` without a challenge: a cookie came with a request that another site may have brought about. */
+export class CrossSiteError extends AuthError {
+  constructor(detail: string) {
+    super('CrossSiteError', 403, 'access_denied', 'cross_site', {}, detail)
+  }
+}
+
+/** 503 with `Retry-After` and no challenge: what a verdict needs (keys, metadata, an answer, a store) cannot be had, which is our fault and never the token's. */
 export class UnavailableError extends AuthError {
   /** @param retryAfter seconds until another try is worth it; the header says a whole number from 1 to 300 */
   constructor(
-    reason: 'issuer_unreachable' | 'issuer_misconfigured' | 'overloaded' | 'closed',
+    reason: 'issuer_unreachable' | 'issuer_misconfigured' | 'verifier_failed' | 'revocation_unknown' | 'overloaded' | 'closed',
     retryAfter: number,
     detail: string,
     cause?: unknown,

@@ -1,4 +1,4 @@
-/** Finds the credentials of a request: `Authorization: Bearer`, and nothing else (RFC 6750 §2.1). */
+/** Finds credentials in a request, wherever a scheme looks for them: header lines, parameters, cookies. None of it is trusted. */
 import { InvalidRequestError } from './errors.js'
 
 /** What every framework's request is reduced to. */
@@ -8,46 +8,99 @@ export interface HttpRequest {
   readonly headers: Headers | Readonly<Record<string, string | readonly string[] | undefined>>
   /** Node's flat list of names and values: the one place where a second Authorization line can be seen. */
   readonly rawHeaders?: readonly string[]
+  /** What a parser made of the body, for tokens in a form. */
+  readonly body?: unknown
+  /** Sets a header that the answer must carry, also where the call is let through. */
+  readonly setHeader?: (name: string, value: string) => void
 }
 
 const SCHEME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]*/
 
 /**
- * The bearer token of a request, or undefined where it carries none or another scheme's credentials.
+ * What follows an authentication scheme in `Authorization`, or undefined where that is absent or another scheme's (RFC 9110 §11.6.2).
  *
- * @throws InvalidRequestError for two Authorization lines, and for anything after `Bearer` that is not one blank and one word
+ * @param name in lower case
+ * @throws InvalidRequestError for two Authorization lines, and for anything after the scheme that is not one blank and one word
  */
-export function bearerToken(request: HttpRequest): string | undefined {
-  const lines = authorization(request)
+export function authorizationOf(request: HttpRequest, name: string): string | undefined {
+  const lines = linesOf(request, 'authorization')
   if (lines.length > 1) throw new InvalidRequestError(`Expected one Authorization header, got ${lines.length}.`)
   const line = lines[0]
   if (line === undefined) return undefined
   const scheme = SCHEME.exec(line)![0]
-  if (scheme.toLowerCase() !== 'bearer') return undefined
+  if (scheme.toLowerCase() !== name) return undefined
   const word = line.slice(scheme.length + 1)
-  if (line[scheme.length] !== ' ' || word === '' || /[ \t,]/.test(word)) {
-    throw new InvalidRequestError('Expected "Authorization: Bearer", one blank and one token, got something else after the scheme.')
+  if (line[scheme.length] !== ' ' || !isWord(word)) {
+    throw new InvalidRequestError(`Expected "Authorization: ${scheme}", one blank and one word, got something else after the scheme.`)
   }
   return word
 }
 
 /** Tells a call with other credentials, or with a token that nothing announces, from one without any. */
-export function hasCredentials(request: HttpRequest): boolean {
-  return authorization(request).some(line => line !== '')
+export function hasAuthorization(request: HttpRequest): boolean {
+  return linesOf(request, 'authorization').some(line => line !== '')
 }
 
-/** Every Authorization line. Node drops all but the first from `headers`, so they are counted in `rawHeaders` where there are some. */
-function authorization({ headers, rawHeaders }: HttpRequest): readonly string[] {
-  const raw = rawHeaders?.filter((_, index) => index % 2 === 1 && isAuthorization(rawHeaders[index - 1]!)) ?? []
+/**
+ * Every line of a header.
+ *
+ * @param name in lower case
+ */
+export function linesOf({ headers, rawHeaders }: HttpRequest, name: string): readonly string[] {
+  // Node drops, or joins, all but the first line in `headers`, so they are counted in `rawHeaders` where there are some.
+  const isIt = (each: string) => each.length === name.length && each.toLowerCase() === name
+  const raw = rawHeaders?.filter((_, index) => index % 2 === 1 && isIt(rawHeaders[index - 1]!)) ?? []
   if (raw.length > 1) return raw
-  if (isHeaders(headers)) return [headers.get('authorization')].filter(value => value !== null)
+  if (isHeaders(headers)) return [headers.get(name)].filter(value => value !== null)
   return Object.keys(headers)
-    .filter(isAuthorization)
-    .flatMap(name => headers[name] ?? [])
+    .filter(isIt)
+    .flatMap(each => headers[each] ?? [])
 }
 
-function isAuthorization(name: string): boolean {
-  return name.length === 13 && name.toLowerCase() === 'authorization'
+/** Every value of a parameter in the query. */
+export function queryOf({ url }: HttpRequest, name: string): readonly string[] {
+  const at = url.indexOf('?')
+  return at < 0 ? [] : new URLSearchParams(url.slice(at + 1).split('#')[0]).getAll(name)
+}
+
+/** Every value of a parameter in a form that was posted and parsed (RFC 6750 §2.2). */
+export function formOf(request: HttpRequest, name: string): readonly string[] {
+  const [type = ''] = linesOf(request, 'content-type')
+  const { method, body } = request
+  if (method !== 'POST' || !/^application\/x-www-form-urlencoded *(;|$)/i.test(type)) return []
+  if (typeof body !== 'object' || body === null || !Object.hasOwn(body, name)) return []
+  const value: unknown = (body as Record<string, unknown>)[name]
+  // What a parser made a list or an object of was there more than once, or is none.
+  return Array.isArray(value) ? value.map(String) : [typeof value === 'string' ? value : '']
+}
+
+/** Every value of a cookie (RFC 6265 §5.4). */
+export function cookiesOf(request: HttpRequest, name: string): readonly string[] {
+  return linesOf(request, 'cookie')
+    .flatMap(line => line.split(';'))
+    .map(pair => pair.trim())
+    .filter(pair => pair.startsWith(`${name}=`))
+    .map(pair => pair.slice(name.length + 1))
+}
+
+/**
+ * The one credential of a request, out of all that were found.
+ *
+ * @throws InvalidRequestError where there are several, or one that is empty or not one word
+ */
+export function only(found: readonly string[], places: string): string | undefined {
+  if (found.length > 1) throw new InvalidRequestError(`Expected the credentials once, got them ${found.length} times in ${places}.`)
+  const [credential] = found
+  if (credential !== undefined && !isWord(credential)) {
+    throw new InvalidRequestError(
+      `Expected the credentials in ${places} to be one word, got ${credential === '' ? 'nothing' : 'blanks or commas'}.`,
+    )
+  }
+  return credential
+}
+
+function isWord(text: string): boolean {
+  return text !== '' && !/[ \t,]/.test(text)
 }
 
 /** By its shape: a Headers of the undici package is not the global one. */

@@ -3,10 +3,12 @@
  *
  * @module scopegate
  */
+export type { BearerPlace } from './bearer.js'
 export type { Profile } from './claims.js'
 export { discover, type IssuerMetadata, keycloak } from './discovery.js'
 export {
   AuthError,
+  CrossSiteError,
   type ErrorCode,
   InsufficientScopeError,
   InvalidRequestError,
@@ -19,10 +21,12 @@ export {
 } from './errors.js'
 export type { HttpRequest } from './extract.js'
 export type { FetchCode } from './http.js'
+export type { IssuerOptions } from './issuer-options.js'
 export type { Validator } from './issuers.js'
 export type { IssuerStatus } from './keys.js'
-export type { IssuerOptions, ResourceServerOptions } from './options.js'
+export type { IssuerlessOptions, ResourceServerOptions } from './options.js'
 export { createResourceServer, isResourceServer, type ResourceServer } from './resource-server.js'
 export { allOf, anyOf, type ClaimValue, claim, client, clientRole, type Requirement, type Rule, realmRole, scope, toRule } from './rules.js'
+export type { Principal, Scheme } from './scheme.js'
 export type { StoreState, StoreStatus, StoreTimes } from './store.js'
 export type { AccessToken, Claims } from './token.js'

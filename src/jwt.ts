@@ -53,7 +53,7 @@ export function jwtValidator(policy: ClaimPolicy, keys: KeySource, clock: () => 
       const verifying = await firstThatVerifies(text, alg, candidates)
       // Keys may have been waited for, and a token does not live on in the meantime.
       checkTimes(claims, policy.clockTolerance, clock())
-      const token = accessToken(claims)
+      const token = accessToken(claims, text.slice(0, text.lastIndexOf('.')))
       if (key !== undefined) cache?.set(key, { token, header: needed, thumbprint: verifying.thumbprint }, text.length)
       return token
     },

@@ -2,8 +2,9 @@
 import { channel } from 'node:diagnostics_channel'
 import { metadataSource } from './discovery.js'
 import { FetchError, fetchJson } from './http.js'
+import type { IssuerSettings } from './issuer-options.js'
 import { type AcceptedKeys, acceptKeys, type KeySet } from './jwk.js'
-import type { IssuerSettings, Settings } from './options.js'
+import type { Settings } from './options.js'
 import { Store, type StoreStatus } from './store.js'
 
 /** What `status()` tells of one issuer; moments are seconds since the epoch. */

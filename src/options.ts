@@ -1,9 +1,12 @@
 /** The options of a resource server: read and checked once, so that what would silently open a route is refused where it is written. */
-import type { JSONWebKeySet } from 'jose'
-import { addressProblem, checkAddress, checkInternalUrl } from './address.js'
-import type { ClaimPolicy, Profile } from './claims.js'
+
+import { type BearerPlace, readPlaces } from './bearer.js'
+import { inRange, isListOfWords, known, wrong } from './checks.js'
+import type { Profile } from './claims.js'
 import { shown } from './errors.js'
+import { type IssuerOptions, type IssuerSettings, readAudience, readIssuer, readProfile } from './issuer-options.js'
 import { KEY_TYPE } from './jwk.js'
+import { readSchemes, type Scheme } from './scheme.js'
 import type { StoreTimes } from './store.js'
 
 /** What an API trusts and asks for. Every duration is in seconds. */
@@ -20,6 +23,10 @@ export interface ResourceServerOptions {
   readonly profile?: Profile
   /** The `realm` of the challenge to a call without credentials (RFC 9110 §11.5). Default: `api`. */
   readonly realm?: string
+  /** Further ways in beside bearer tokens: `apiKey()`, `basic()`, or one of your own. */
+  readonly schemes?: readonly Scheme[]
+  /** Where a bearer token is looked for, default `['header']`: the other places of RFC 6750 §2, and a cookie, are taken only where spelled out. */
+  readonly bearerFrom?: readonly BearerPlace[]
   /** When keys are fetched, in seconds. Defaults: fresh for 600, in an outage used for 7200, 30 between fetches for unknown key ids, 3 for an attempt. */
   readonly keys?: Partial<StoreTimes>
   /** How many verified tokens are remembered, default 10,000; false: none. A remembered token gets the same verdict as a new one. */
@@ -32,32 +39,19 @@ export interface ResourceServerOptions {
   readonly clock?: () => number
 }
 
-/** One trusted issuer. Needs a URL only where it is discovered: with `jwks` or `jwksUri` it may have any name. */
-export interface IssuerOptions {
-  /** The exact `iss` of its tokens. */
-  readonly issuer: string
-  /** In place of the server's `audience` for this issuer. */
-  readonly audience?: string | readonly string[] | null
-  /** In place of the server's `profile` for this issuer. */
-  readonly profile?: Profile
-  /** The address at which this process reaches the issuer (`http://keycloak:8080`): discovery and keys go there, `iss` stays the public one. */
-  readonly internalUrl?: string
-  /** The address of its keys; skips discovery. */
-  readonly jwksUri?: string
-  /** Its keys themselves; nothing is fetched. */
-  readonly jwks?: JSONWebKeySet
-  /** The claim `typ` must be one of these. Left out: `Bearer` or `DPoP` where the claim is present. `keycloak()` sets both. */
-  readonly tokenTypes?: readonly string[]
-}
-
-export interface IssuerSettings extends ClaimPolicy {
-  readonly internalUrl: string | undefined
-  readonly jwksUri: string | undefined
-  readonly jwks: JSONWebKeySet | undefined
+/** The options of an API without bearer tokens: `schemes` are the only ways in. */
+export interface IssuerlessOptions extends Omit<ResourceServerOptions, 'issuer' | 'audience' | 'bearerFrom'> {
+  readonly issuer?: undefined
+  readonly audience?: undefined
+  readonly bearerFrom?: undefined
+  readonly schemes: readonly Scheme[]
 }
 
 export interface Settings {
+  /** Empty: no bearer token is taken. */
   readonly issuers: readonly IssuerSettings[]
+  readonly schemes: readonly Scheme[]
+  readonly bearerFrom: readonly BearerPlace[]
   readonly algorithms: readonly string[]
   readonly realm: string
   readonly keys: StoreTimes
@@ -85,30 +79,21 @@ const OPTIONS = [
   'clockTolerance',
   'profile',
   'realm',
+  'schemes',
+  'bearerFrom',
   'keys',
   'verifiedTokens',
   'allowInsecureHttp',
   'fetch',
   'clock',
 ]
-const ISSUER_OPTIONS = ['issuer', 'audience', 'profile', 'internalUrl', 'jwksUri', 'jwks', 'tokenTypes']
 /** A clock that says more gives milliseconds. */
 const LATEST_CLOCK = 1e11
 
 /** @throws TypeError that names the option and says what it may be */
-export function readOptions(options: ResourceServerOptions): Settings {
+export function readOptions(options: ResourceServerOptions | IssuerlessOptions): Settings {
   known(options, OPTIONS, 'an option of createResourceServer')
-  const {
-    issuer,
-    audience,
-    algorithms = Object.keys(KEY_TYPE),
-    clockTolerance = DEFAULT_TOLERANCE,
-    profile = 'jwt',
-    realm = 'api',
-    keys = {},
-    verifiedTokens,
-    allowInsecureHttp = false,
-  } = options
+  const { algorithms = Object.keys(KEY_TYPE), realm = 'api', keys = {}, verifiedTokens, allowInsecureHttp = false } = options
   const { fetch = (...request) => globalThis.fetch(...request), clock = () => Date.now() / 1000 } = options
   if (typeof allowInsecureHttp !== 'boolean') throw wrong('allowInsecureHttp', 'true or false', allowInsecureHttp)
   if (typeof fetch !== 'function') throw wrong('fetch', 'a function like the global fetch', fetch)
@@ -117,24 +102,16 @@ export function readOptions(options: ResourceServerOptions): Settings {
     throw wrong('clock', 'a function that returns seconds since the epoch (not milliseconds)', time)
   if (typeof realm !== 'string' || !/^[\x20\x21\x23-\x5b\x5d-\x7e]+$/.test(realm))
     throw wrong('realm', 'printable ASCII without quote and backslash', realm)
-  if (audience === undefined)
-    throw new TypeError(
-      "`audience` is missing: say who this API is (`audience: 'orders-api'`), or `audience: null` to let tokens for any API in.",
-    )
-
-  const common = {
-    audience: readAudience(audience),
-    profile: readProfile(profile),
-    clockTolerance: inRange('clockTolerance', clockTolerance, [0, 300]),
+  const schemes = readSchemes(options.schemes)
+  if (options.schemes !== undefined && options.issuer === undefined) {
+    if (options.audience !== undefined || options.bearerFrom !== undefined)
+      throw new TypeError('`issuer` is missing: `audience` and `bearerFrom` are for the tokens of an issuer.')
   }
-  const list = Array.isArray(issuer) ? issuer : [issuer as string | IssuerOptions]
-  if (list.length === 0) throw wrong('issuer', 'a URL, an object with `issuer`, or a list of these that is not empty', issuer)
-  const issuers = list.map(each => readIssuer(each, common, allowInsecureHttp))
-  const twice = issuers.find((each, index) => issuers.findIndex(other => other.issuer === each.issuer) !== index)
-  if (twice !== undefined) throw new TypeError(`\`issuer\` names ${shown(twice.issuer, 200)} twice.`)
 
   return Object.freeze({
-    issuers,
+    issuers: options.issuer === undefined && schemes.length > 0 ? [] : readIssuers(options as ResourceServerOptions),
+    schemes,
+    bearerFrom: readPlaces(options.bearerFrom),
     algorithms: readAlgorithms(algorithms),
     realm,
     keys: readTimes(keys),
@@ -145,51 +122,23 @@ export function readOptions(options: ResourceServerOptions): Settings {
   })
 }
 
-function readIssuer(
-  option: string | IssuerOptions,
-  common: Omit<ClaimPolicy, 'issuer' | 'tokenTypes'>,
-  allowInsecureHttp: boolean,
-): IssuerSettings {
-  const given: unknown = typeof option === 'string' ? { issuer: option } : option
-  if (given === undefined) throw wrong('issuer', 'a URL, what keycloak() returns, an object with `issuer`, or a list of these', given)
-  known(given, ISSUER_OPTIONS, 'an option of an issuer')
-  const { issuer, audience, profile, internalUrl, jwksUri, jwks, tokenTypes } = given as IssuerOptions
-  if (typeof issuer !== 'string' || issuer === '')
-    throw wrong('issuer', 'the exact `iss` of the tokens, such as https://auth.example.com/realms/myorg', issuer)
-  if (jwks !== undefined && (jwksUri !== undefined || internalUrl !== undefined)) {
-    throw new TypeError('`jwks` are fixed keys: `jwksUri` and `internalUrl` have no use beside them.')
+function readIssuers(options: ResourceServerOptions): readonly IssuerSettings[] {
+  const { issuer, audience, clockTolerance = DEFAULT_TOLERANCE, profile = 'jwt', allowInsecureHttp = false } = options
+  if (audience === undefined)
+    throw new TypeError(
+      "`audience` is missing: say who this API is (`audience: 'orders-api'`), or `audience: null` to let tokens for any API in.",
+    )
+  const common = {
+    audience: readAudience(audience),
+    profile: readProfile(profile),
+    clockTolerance: inRange('clockTolerance', clockTolerance, [0, 300]),
   }
-  if (jwks !== undefined && !Array.isArray(jwks?.keys)) throw wrong('jwks', 'a JWK set: { keys: [...] }', jwks)
-  if (tokenTypes !== undefined && !isListOfWords(tokenTypes)) throw wrong('tokenTypes', 'a list of words', tokenTypes)
-  if (jwksUri !== undefined) {
-    checkInternalUrl(internalUrl)
-    const problem = addressProblem(jwksUri, { allowInsecureHttp, internalUrl })
-    if (problem !== undefined) throw new TypeError(`\`jwksUri\`: ${problem}, not ${shown(jwksUri, 200)}.`)
-  } else if (jwks === undefined) {
-    checkAddress({ issuer, internalUrl, allowInsecureHttp })
-  }
-  return Object.freeze({
-    ...common,
-    issuer,
-    ...(audience === undefined ? {} : { audience: readAudience(audience) }),
-    ...(profile === undefined ? {} : { profile: readProfile(profile) }),
-    tokenTypes: tokenTypes && [...tokenTypes],
-    internalUrl,
-    jwksUri,
-    jwks,
-  })
-}
-
-function readAudience(audience: unknown): readonly string[] | null {
-  if (audience === null) return null
-  const list = typeof audience === 'string' ? [audience] : audience
-  if (!isListOfWords(list)) throw wrong('audience', 'a string, a list of strings that is not empty, or null', audience)
-  return Object.freeze([...list])
-}
-
-function readProfile(profile: unknown): Profile {
-  if (profile !== 'jwt' && profile !== 'rfc9068') throw wrong('profile', "'jwt' or 'rfc9068'", profile)
-  return profile
+  const list = Array.isArray(issuer) ? issuer : [issuer as string | IssuerOptions]
+  if (list.length === 0) throw wrong('issuer', 'a URL, an object with `issuer`, or a list of these that is not empty', issuer)
+  const issuers = list.map(each => readIssuer(each, common, allowInsecureHttp))
+  const twice = issuers.find((each, index) => issuers.findIndex(other => other.issuer === each.issuer) !== index)
+  if (twice !== undefined) throw new TypeError(`\`issuer\` names ${shown(twice.issuer, 200)} twice.`)
+  return issuers
 }
 
 function readAlgorithms(algorithms: unknown): readonly string[] {
@@ -218,26 +167,4 @@ function readVerifiedTokens(option: unknown): number {
   const { maxEntries = DEFAULT_VERIFIED_TOKENS } = option as { maxEntries?: number }
   if (!Number.isInteger(maxEntries)) throw wrong('verifiedTokens.maxEntries', 'a whole number', maxEntries)
   return inRange('verifiedTokens.maxEntries', maxEntries, [1, MAX_VERIFIED_TOKENS])
-}
-
-function known(options: unknown, names: readonly string[], what: string): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new TypeError(`An object with ${what} is expected (${names.join(', ')}), not ${shown(options)}.`)
-  }
-  const unknown = Object.keys(options).find(name => !names.includes(name))
-  if (unknown !== undefined) throw new TypeError(`\`${unknown}\` is not ${what}; there are ${names.join(', ')}.`)
-}
-
-function inRange(name: string, value: unknown, [least, most]: readonly [number, number]): number {
-  if (typeof value !== 'number' || !(value >= least && value <= most)) throw wrong(name, `a number from ${least} to ${most}`, value)
-  return value
-}
-
-function isListOfWords(list: unknown): list is readonly string[] {
-  // Spread, for `every` passes over a gap.
-  return Array.isArray(list) && list.length > 0 && [...list].every(each => typeof each === 'string' && each !== '')
-}
-
-function wrong(name: string, expected: string, came: unknown): TypeError {
-  return new TypeError(`\`${name}\` must be ${expected}, not ${shown(typeof came === 'function' ? 'a function' : came)}.`)
 }

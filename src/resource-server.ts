@@ -1,25 +1,35 @@
 /** The gate itself: from a request to a verified access token, or to the error that answers it. */
-import { MissingTokenError, UnavailableError } from './errors.js'
-import { bearerToken, type HttpRequest, hasCredentials } from './extract.js'
+import { bearer } from './bearer.js'
+import {
+  type AuthError,
+  InvalidRequestError,
+  InvalidTokenError,
+  isAuthError,
+  MissingTokenError,
+  UnavailableError,
+  withChallenges,
+} from './errors.js'
+import { type HttpRequest, hasAuthorization } from './extract.js'
 import { issuersValidator, type Validator } from './issuers.js'
 import type { IssuerStatus } from './keys.js'
-import { type ResourceServerOptions, readOptions } from './options.js'
+import { type IssuerlessOptions, type ResourceServerOptions, readOptions } from './options.js'
 import { judge } from './rights.js'
 import { type Requirement, toRule } from './rules.js'
+import { type Scheme, verifierFailed } from './scheme.js'
 import type { AccessToken } from './token.js'
 
 /** The gate of one API. Make one per process and share it: it holds the issuers' keys and the tokens that were verified. */
 export interface ResourceServer extends Validator {
   /**
-   * Verifies the bearer token of a request.
+   * Verifies the credentials of a request: its bearer token, or what one of `schemes` finds.
    *
-   * @throws MissingTokenError, InvalidRequestError, InvalidTokenError, UnavailableError
+   * @throws MissingTokenError, InvalidRequestError, InvalidTokenError, CrossSiteError, UnavailableError
    */
   authenticate(request: HttpRequest): Promise<AccessToken>
   /**
-   * Verifies a token that was found elsewhere.
+   * Verifies a bearer token that was found elsewhere.
    *
-   * @throws InvalidTokenError, UnavailableError
+   * @throws InvalidTokenError, UnavailableError; TypeError where no `issuer` is configured
    */
   validate(token: string): Promise<AccessToken>
   /**
@@ -41,7 +51,7 @@ export interface ResourceServer extends Validator {
 /**
  * Makes the gate of an API. Nothing is fetched before the first call or `warmup()`.
  *
- * @param options `issuer` and `audience` are mandatory
+ * @param options `issuer` and `audience` are mandatory, unless `schemes` are the only ways in
  * @throws TypeError that names the option, for anything that would silently open a route
  * @example
  * ```ts
@@ -55,26 +65,60 @@ export interface ResourceServer extends Validator {
  * server.authorize(token, 'orders:read')
  * ```
  */
-export function createResourceServer(options: ResourceServerOptions): ResourceServer {
+export function createResourceServer(options: ResourceServerOptions | IssuerlessOptions): ResourceServer {
   const settings = readOptions(options)
+  const { clock, issuers, realm } = settings
   const validator = issuersValidator(settings)
   let open = true
 
   const validate = async (token: string) => {
     if (!open) throw new UnavailableError('closed', 1, 'The resource server was closed.')
+    if (issuers.length === 0) throw new TypeError('validate: this server takes no bearer tokens, for it has no `issuer`.')
     return validator.validate(token)
+  }
+  const bearers = issuers.length > 0 ? [bearer(settings.bearerFrom, validate)] : []
+  const schemes: readonly Scheme[] = [...bearers, ...settings.schemes]
+
+  /** What a scheme of the user's says. Bearer has a clock tolerance of its own, and has judged the time already. */
+  const ask = async (scheme: Scheme, credential: string): Promise<AccessToken> => {
+    if (bearers.includes(scheme)) return scheme.validate(credential)
+    if (!open) throw new UnavailableError('closed', 1, 'The resource server was closed.')
+    let token: AccessToken
+    try {
+      token = await scheme.validate(credential)
+    } catch (thrown) {
+      throw isAuthError(thrown) ? thrown : verifierFailed(scheme.name, thrown, [credential])
+    }
+    if (clock() < token.expiresAt) return token
+    throw new InvalidTokenError(
+      'token_expired',
+      `Expected a credential that ends later than ${clock()}, got one that ended at ${token.expiresAt}.`,
+    )
   }
   return Object.freeze({
     async authenticate(request: HttpRequest) {
-      const token = bearerToken(request)
-      if (token === undefined) {
-        const came = hasCredentials(request) ? "another scheme, or a token without 'Bearer' before it" : 'no such header'
-        throw new MissingTokenError(settings.realm, `Expected a header 'Authorization: Bearer' with a token, got ${came}.`)
+      const found = schemes.flatMap(scheme => {
+        const credential = answering(scheme, realm, () => scheme.find(request))
+        return credential === undefined ? [] : [{ scheme, credential }]
+      })
+      const [first, second] = found
+      if (first === undefined) throw missing(schemes, realm, request)
+      const { scheme, credential } = first
+      if (second !== undefined) {
+        const names = found.map(each => each.scheme.name).join(' and ')
+        throw challenged(new InvalidRequestError(`Expected the credentials of one scheme, got those of ${names}.`), scheme, realm)
       }
-      return validate(token)
+      return ask(scheme, credential).catch(error => {
+        throw challenged(error, scheme, realm)
+      })
     },
     validate,
-    authorize: (token: AccessToken, requirement: Requirement) => judge(token, toRule([requirement])),
+    authorize(token: AccessToken, requirement: Requirement) {
+      const rule = toRule([requirement])
+      const scheme = settings.schemes.find(({ name }) => name === token.scheme)
+      if (scheme === undefined) return judge(token, rule)
+      answering(scheme, realm, () => judge(token, rule))
+    },
     warmup: () => validator.warmup(),
     refresh: () => validator.refresh(),
     status: () => validator.status(),
@@ -83,6 +127,31 @@ export function createResourceServer(options: ResourceServerOptions): ResourceSe
       validator.close()
     },
   })
+}
+
+/** RFC 9110 §11.6.1: the challenges of all ways in, each on its own. */
+function missing(schemes: readonly Scheme[], realm: string, request: HttpRequest): AuthError {
+  const came = hasAuthorization(request) ? "another scheme, or a token without 'Bearer' before it" : 'none'
+  const error = new MissingTokenError(realm, `Expected the credentials of ${schemes.map(({ name }) => name).join(' or ')}, got ${came}.`)
+  return withChallenges(
+    error,
+    schemes.map(scheme => scheme.challenge(undefined, realm)).filter(challenge => challenge !== ''),
+  )
+}
+
+function answering<T>(scheme: Scheme, realm: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw challenged(error, scheme, realm)
+  }
+}
+
+/** What a scheme refuses is answered with its own challenge; what no other credentials would mend has none. */
+function challenged(error: unknown, scheme: Scheme, realm: string): unknown {
+  if (!isAuthError(error) || error.headers['WWW-Authenticate'] === undefined) return error
+  const challenge = scheme.challenge(error, realm)
+  return withChallenges(error, challenge === '' ? [] : [challenge])
 }
 
 /** Known by its shape, so that one which another copy of the package made is taken, too. */

@@ -1,10 +1,18 @@
 /** The text of a token and what it says: strict decoding of a compact JWS (RFC 7515 §7.1), and the shape of a verified one. */
+import { hash } from 'node:crypto'
 import { InvalidTokenError } from './errors.js'
 
 /** A verified access token: deep-frozen and shared between requests; the raw text is not in it, so no log or JSON can show it. */
 export interface AccessToken {
-  /** `iss`: the configured issuer that signed it. */
+  /** The scheme by which it came: `Bearer`, or the name of one of `schemes`. */
+  readonly scheme: string
+  /** `iss`: the configured issuer that signed it. Empty for a credential that only this API knows: an API key, a password. */
   readonly issuer: string
+  /**
+   * What names it among its issuer's tokens: `jti`, or without one `sha256:` and a hash of what was signed (of an opaque token or an API
+   * key: of all of it). A signature may have a second valid form, so it is not part of the name. A password has none.
+   */
+  readonly id?: string
   /** `sub`: the user, or the client itself in a client-credentials grant; tell them apart by `clientId` (RFC 9700 §4.15). */
   readonly subject?: string
   /** `client_id`, or `azp` where that is absent: the client that the token was issued to. */
@@ -13,7 +21,7 @@ export interface AccessToken {
   readonly audience: readonly string[]
   /** The first present of `scope`, `scp` and `scopes`, as a list. */
   readonly scopes: readonly string[]
-  /** `exp`: seconds since the epoch. */
+  /** `exp`: seconds since the epoch; Infinity for an opaque token or a credential without an end. */
   readonly expiresAt: number
   /** Every claim, as the issuer wrote it; objects have no prototype. */
   readonly claims: Claims
@@ -82,14 +90,14 @@ function parse(segment: string, part: 'header' | 'payload'): Claims {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw malformed(`the ${part} to be a JSON object`, Array.isArray(value) ? 'an array' : value === null ? 'null' : `a ${typeof value}`)
   }
-  return frozen(value, part, 0) as Claims
+  return frozen(value, part) as Claims
 }
 
 /**
  * A deep-frozen copy whose objects have no prototype, so that a claim named `__proto__` or `constructor` is nothing special,
  * also where somebody copies it. The depth is bounded: cloning and printing what JSON.parse lets through can overflow the stack.
  */
-function frozen(value: unknown, part: string, depth: number): unknown {
+export function frozen(value: unknown, part: string, depth = 0): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (depth >= MAX_DEPTH) throw malformed(`the ${part} to be nested at most ${MAX_DEPTH} deep`, 'deeper')
   if (Array.isArray(value)) return Object.freeze(value.map(each => frozen(each, part, depth + 1)))
@@ -100,19 +108,31 @@ function frozen(value: unknown, part: string, depth: number): unknown {
   return Object.freeze(copy)
 }
 
-/** The verified token of these claims, whose form was judged before. */
-export function accessToken(claims: Claims): AccessToken {
-  const { sub, client_id, azp, aud } = claims
+/**
+ * The verified token of these claims, whose form was judged before.
+ *
+ * @param named the text that names it where it has no `jti`
+ */
+export function accessToken(claims: Claims, named?: string): AccessToken {
+  const { sub, client_id, azp, aud, jti } = claims
   const clientId = client_id ?? azp
+  const id = typeof jti === 'string' && jti !== '' ? jti : named === undefined ? undefined : hashOf(named)
   return Object.freeze({
+    scheme: 'Bearer',
     issuer: claims.iss as string,
+    ...(id === undefined ? {} : { id }),
     ...(sub === undefined ? {} : { subject: sub as string }),
     ...(clientId === undefined ? {} : { clientId: clientId as string }),
     audience: typeof aud === 'string' ? Object.freeze([aud]) : ((aud ?? Object.freeze([])) as readonly string[]),
     scopes: scopesOf(claims),
-    expiresAt: claims.exp as number,
+    expiresAt: (claims.exp as number | undefined) ?? Number.POSITIVE_INFINITY,
     claims,
   })
+}
+
+/** A name that tells nothing of the text. */
+export function hashOf(text: string): string {
+  return `sha256:${hash('sha256', text, 'base64url')}`
 }
 
 /** `scope` (RFC 8693 §4.2), `scp` (Entra ID, Okta), `scopes`: a string parted by blanks, or a list; any other shape grants nothing. */

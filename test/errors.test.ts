@@ -11,7 +11,7 @@ import {
 import { describe, expect, test } from 'vitest'
 import { shown } from '../src/errors.js'
 
-const DESCRIPTION = 'The access token is malformed, expired, or not valid for this resource.'
+const DESCRIPTION = 'The credentials are malformed, expired, or not valid for this resource.'
 
 describe('each error carries its whole answer', () => {
   test.each<[AuthError, object, object]>([

@@ -8,11 +8,11 @@ import { createTestIssuer, type TestIssuer } from 'scopegate/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 
 const SENTENCE = {
-  unauthorized: 'This resource needs an access token.',
+  unauthorized: 'This resource needs credentials.',
   invalid_request: 'The credentials of the request are malformed or repeated.',
-  invalid_token: 'The access token is malformed, expired, or not valid for this resource.',
-  insufficient_scope: 'The access token does not carry the rights that this resource needs.',
-  temporarily_unavailable: 'The access token cannot be checked at the moment. Try again later.',
+  invalid_token: 'The credentials are malformed, expired, or not valid for this resource.',
+  insufficient_scope: 'The credentials do not carry the rights that this resource needs.',
+  temporarily_unavailable: 'The credentials cannot be checked at the moment. Try again later.',
 }
 const INVALID_TOKEN = `Bearer error="invalid_token", error_description="${SENTENCE.invalid_token}"`
 

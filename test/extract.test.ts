@@ -1,6 +1,8 @@
 import { type HttpRequest, InvalidRequestError } from 'scopegate'
 import { describe, expect, test } from 'vitest'
-import { bearerToken, hasCredentials } from '../src/extract.js'
+import { authorizationOf, hasAuthorization } from '../src/extract.js'
+
+const bearerToken = (given: HttpRequest) => authorizationOf(given, 'bearer')
 
 const request = (headers: HttpRequest['headers'], rawHeaders?: string[]): HttpRequest => ({
   method: 'GET',
@@ -9,7 +11,7 @@ const request = (headers: HttpRequest['headers'], rawHeaders?: string[]): HttpRe
   ...(rawHeaders && { rawHeaders }),
 })
 
-describe('bearerToken', () => {
+describe('authorizationOf', () => {
   test.each<[string, HttpRequest, string | undefined]>([
     ['the token', request({ authorization: 'Bearer abc.def' }), 'abc.def'],
     ['it whatever the case of the scheme', request({ authorization: 'bEARER abc' }), 'abc'],
@@ -74,13 +76,13 @@ describe('bearerToken', () => {
   })
 })
 
-describe('hasCredentials', () => {
+describe('hasAuthorization', () => {
   test.each<[string, HttpRequest['headers'], boolean]>([
     ['a token without scheme', { authorization: 'abc.def.ghi' }, true],
     ['another scheme', new Headers({ authorization: 'Basic YTpi' }), true],
     ['an empty header', { authorization: '' }, false],
     ['no header', {}, false],
   ])('tells %s', (_, headers, told) => {
-    expect(hasCredentials(request(headers))).toBe(told)
+    expect(hasAuthorization(request(headers))).toBe(told)
   })
 })

@@ -88,7 +88,7 @@ test('two modules make two gates, and both must hold', async () => {
     status: 401,
     error: 'invalid_token',
     reason: 'wrong_audience',
-    challenge: 'Bearer error="invalid_token", error_description="The access token is malformed, expired, or not valid for this resource."',
+    challenge: 'Bearer error="invalid_token", error_description="The credentials are malformed, expired, or not valid for this resource."',
   })
   expect(await call('/any', await bearer({ sub: 'alice', aud: ['orders-api', 'billing-api'] }))).toMatchObject({
     status: 200,

@@ -24,11 +24,12 @@ export interface ExpectedRefusal extends Answer {
 
 /** Written out, not taken from the sources: it is the contract with clients. */
 const SENTENCE: Readonly<Record<ErrorCode, string>> = {
-  unauthorized: 'This resource needs an access token.',
+  unauthorized: 'This resource needs credentials.',
   invalid_request: 'The credentials of the request are malformed or repeated.',
-  invalid_token: 'The access token is malformed, expired, or not valid for this resource.',
-  insufficient_scope: 'The access token does not carry the rights that this resource needs.',
-  temporarily_unavailable: 'The access token cannot be checked at the moment. Try again later.',
+  invalid_token: 'The credentials are malformed, expired, or not valid for this resource.',
+  insufficient_scope: 'The credentials do not carry the rights that this resource needs.',
+  access_denied: 'The request comes from another site.',
+  temporarily_unavailable: 'The credentials cannot be checked at the moment. Try again later.',
 }
 export const NO_TOKEN: Answer = { status: 401, code: 'unauthorized', challenge: 'Bearer realm="api"' }
 export const BAD_REQUEST: Answer = { status: 400, code: 'invalid_request', challenge: 'Bearer error="invalid_request"' }
@@ -37,6 +38,7 @@ export const INVALID: Answer = {
   code: 'invalid_token',
   challenge: `Bearer error="invalid_token", error_description="${SENTENCE.invalid_token}"`,
 }
+export const CROSS_SITE: Answer = { status: 403, code: 'access_denied', challenge: null }
 export const UNAVAILABLE: Answer = { status: 503, code: 'temporarily_unavailable', challenge: null }
 
 /** @param scopes the scopes that the route names, as the challenge lists them; none where it asks for roles or claims alone */
@@ -57,6 +59,10 @@ export function answerTo(reason: Reason, scopes?: string): Answer {
     case 'insufficient_role':
     case 'claim_mismatch':
       return forbidden(scopes)
+    case 'cross_site':
+      return CROSS_SITE
+    case 'verifier_failed':
+    case 'revocation_unknown':
     case 'issuer_unreachable':
     case 'issuer_misconfigured':
     case 'overloaded':

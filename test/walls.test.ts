@@ -12,8 +12,8 @@ const biome = createRequire(import.meta.url).resolve('@biomejs/biome/bin/biome')
 
 /** The rooms of the core from the ground up: a floor imports from itself and from those before it. */
 const floors = [
-  ['errors', 'address', 'time', 'http', 'cache'],
-  ['token', 'extract', 'claims', 'rules', 'options', 'store', 'jwk', 'rights'],
+  ['errors', 'checks', 'address', 'time', 'http', 'cache'],
+  ['token', 'extract', 'claims', 'rules', 'options', 'issuer-options', 'scheme', 'bearer', 'store', 'jwk', 'rights'],
   ['discovery', 'keys'],
   ['jwt', 'issuers'],
   ['resource-server'],

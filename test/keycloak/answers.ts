@@ -18,12 +18,12 @@ export const noToken: Expected = {
   ...refusal,
   status: 401,
   challenge: 'Bearer realm="api"',
-  body: { error: 'unauthorized', error_description: 'This resource needs an access token.' },
+  body: { error: 'unauthorized', error_description: 'This resource needs credentials.' },
   reason: 'token_missing',
 }
 
 export function invalidToken(reason: Reason): Expected {
-  const error_description = 'The access token is malformed, expired, or not valid for this resource.'
+  const error_description = 'The credentials are malformed, expired, or not valid for this resource.'
   return {
     ...refusal,
     status: 401,
@@ -41,7 +41,7 @@ export function insufficient(scope?: string): Expected {
     challenge: `Bearer error="insufficient_scope"${scope === undefined ? '' : `, scope="${scope}"`}`,
     body: {
       error: 'insufficient_scope',
-      error_description: 'The access token does not carry the rights that this resource needs.',
+      error_description: 'The credentials do not carry the rights that this resource needs.',
     },
     reason: scope === undefined ? 'insufficient_role' : 'insufficient_scope',
   }
@@ -55,7 +55,7 @@ export function unavailable(reason: Reason): Expected {
     retryAfter: expect.stringMatching(/^[1-5]$/),
     body: {
       error: 'temporarily_unavailable',
-      error_description: 'The access token cannot be checked at the moment. Try again later.',
+      error_description: 'The credentials cannot be checked at the moment. Try again later.',
     },
     reason,
   }

@@ -14,11 +14,12 @@ export type Platform = 'Express' | 'Fastify'
 export const PLATFORMS: readonly [Platform][] = [['Express'], ['Fastify']]
 
 export const SENTENCE: Readonly<Record<ErrorCode, string>> = {
-  unauthorized: 'This resource needs an access token.',
+  unauthorized: 'This resource needs credentials.',
   invalid_request: 'The credentials of the request are malformed or repeated.',
-  invalid_token: 'The access token is malformed, expired, or not valid for this resource.',
-  insufficient_scope: 'The access token does not carry the rights that this resource needs.',
-  temporarily_unavailable: 'The access token cannot be checked at the moment. Try again later.',
+  invalid_token: 'The credentials are malformed, expired, or not valid for this resource.',
+  insufficient_scope: 'The credentials do not carry the rights that this resource needs.',
+  access_denied: 'The request comes from another site.',
+  temporarily_unavailable: 'The credentials cannot be checked at the moment. Try again later.',
 }
 export const BARE = 'Bearer realm="api"'
 export const INVALID_REQUEST = 'Bearer error="invalid_request"'
