@@ -3,6 +3,8 @@
  *
  * @module scopegate
  */
+export { type ApiKeyEntry, type ApiKeyOptions, type ApiKeyPlaces, type ApiKeyVerifier, apiKey, createApiKey } from './api-key.js'
+export { type BasicOptions, basic, type PasswordVerifier } from './basic.js'
 export type { BearerPlace } from './bearer.js'
 export type { Profile } from './claims.js'
 export { discover, type IssuerMetadata, keycloak } from './discovery.js'
@@ -28,5 +30,6 @@ export type { IssuerlessOptions, ResourceServerOptions } from './options.js'
 export { createResourceServer, isResourceServer, type ResourceServer } from './resource-server.js'
 export { allOf, anyOf, type ClaimValue, claim, client, clientRole, type Requirement, type Rule, realmRole, scope, toRule } from './rules.js'
 export type { Principal, Scheme } from './scheme.js'
+export { type ScryptUser, scryptHash, scryptVerifier } from './scrypt.js'
 export type { StoreState, StoreStatus, StoreTimes } from './store.js'
 export type { AccessToken, Claims } from './token.js'

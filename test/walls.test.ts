@@ -13,7 +13,22 @@ const biome = createRequire(import.meta.url).resolve('@biomejs/biome/bin/biome')
 /** The rooms of the core from the ground up: a floor imports from itself and from those before it. */
 const floors = [
   ['errors', 'checks', 'address', 'time', 'http', 'cache'],
-  ['token', 'extract', 'claims', 'rules', 'options', 'issuer-options', 'scheme', 'bearer', 'store', 'jwk', 'rights'],
+  [
+    'token',
+    'extract',
+    'claims',
+    'rules',
+    'options',
+    'issuer-options',
+    'scheme',
+    'bearer',
+    'api-key',
+    'basic',
+    'scrypt',
+    'store',
+    'jwk',
+    'rights',
+  ],
   ['discovery', 'keys'],
   ['jwt', 'issuers'],
   ['resource-server'],
