@@ -127,7 +127,7 @@ async function configuration(publicKey: KeyObject) {
   }
 }
 
-function lifetime(_: Context, { resourceServer }: { resourceServer: ResourceServerInfo }): number {
+function lifetime(_: Context, { resourceServer }: { resourceServer: { accessTokenTTL: number } }): number {
   return resourceServer.accessTokenTTL
 }
 
