@@ -59,8 +59,9 @@ export function linesOf({ headers, rawHeaders }: HttpRequest, name: string): rea
 
 /** Every value of a parameter in the query. */
 export function queryOf({ url }: HttpRequest, name: string): readonly string[] {
-  const at = url.indexOf('?')
-  return at < 0 ? [] : new URLSearchParams(url.slice(at + 1).split('#')[0]).getAll(name)
+  const [target = ''] = url.split('#')
+  const at = target.indexOf('?')
+  return at < 0 ? [] : new URLSearchParams(target.slice(at + 1)).getAll(name)
 }
 
 /** Every value of a parameter in a form that was posted and parsed (RFC 6750 §2.2). */

@@ -86,6 +86,7 @@ export function createResourceServer(options: ResourceServerOptions | Issuerless
     let token: AccessToken
     try {
       token = await scheme.validate(credential)
+      if (token?.scheme !== scheme.name) throw new TypeError(`A token with scheme '${scheme.name}' is expected from it.`)
     } catch (thrown) {
       throw isAuthError(thrown) ? thrown : verifierFailed(scheme.name, thrown, [credential])
     }

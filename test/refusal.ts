@@ -117,7 +117,10 @@ const RETRY_AFTER = /^([1-9]\d?|[12]\d\d|300)$/
 function expectAuthError(error: unknown, expected: ExpectedRefusal): asserts error is AuthError {
   if (!isAuthError(error)) expect.fail(`no AuthError, but ${inspect(error)}`)
   const { status, code, challenge, reason = error.reason, tokens = [] } = expected
-  expect({ status: error.status, code: error.code, reason: error.reason, message: error.message, headers: error.headers }).toEqual({
+  const { 'WWW-Authenticate': challenges, ...others } = error.headers
+  // As fetch joins the lines of a header.
+  const headers = challenges === undefined ? others : { ...others, 'WWW-Authenticate': [challenges].flat().join(', ') }
+  expect({ status: error.status, code: error.code, reason: error.reason, message: error.message, headers }).toEqual({
     status,
     code,
     reason,
