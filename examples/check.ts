@@ -6,9 +6,9 @@ export interface Checker {
   check(what: string, actual: unknown, expected: unknown): void
   /** Says something that is not checked: an address, a progress, what is left out and why. */
   note(text: string): void
-  /** What must hold for the example to end with 0. */
+  /** How many were not as expected: 0 must hold for the example to end with 0. */
   readonly failed: number
-  /** The closing line. */
+  /** The closing line; empty where nothing was checked. */
   summary(): string
 }
 
@@ -26,7 +26,7 @@ export function checker(print: (line: string) => void = console.log): Checker {
     get failed() {
       return failed
     },
-    summary: () => `${passed + failed} checks, ${passed} as expected`,
+    summary: () => (passed + failed === 0 ? '' : `${passed + failed} checks, ${passed} as expected`),
   }
 }
 

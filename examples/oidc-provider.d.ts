@@ -5,6 +5,8 @@ declare module 'oidc-provider' {
   interface Client {
     clientId: string
     clientName?: string
+    clientSecret?: string
+    metadata(): Record<string, unknown>
   }
 
   /** Koa's context, with what oidc-provider adds. */
@@ -30,23 +32,26 @@ declare module 'oidc-provider' {
     kind: string
     scope?: string
     accountId?: string
+    clientId?: string
     client?: Client
     tokenType: string
     expiration: number
-    resourceServer: unknown
+    resourceServer?: ResourceServerInfo
     save(): Promise<string>
   }
 
   interface ResourceServerInfo {
     audience: string
     scope: string
-    accessTokenTTL: number
+    accessTokenTTL?: number
     accessTokenFormat: 'jwt' | 'opaque'
     jwt?: { sign: { alg: string } }
   }
 
   /** What a user let a client do. */
   interface Grant {
+    /** Seconds. */
+    expiresIn?: number
     addOIDCScope(scope: string): void
     addOIDCClaims(claims: readonly string[]): void
     addResourceScope(resource: string, scope: string): void
@@ -77,19 +82,22 @@ declare module 'oidc-provider' {
   export class Provider {
     constructor(issuer: string, configuration: Record<string, unknown>)
     issuer: string
-    AccessToken: new (source: {
-      client: Client
-      accountId: string
-      scope?: string
-      gty: string
-    }) => Token
+    AccessToken: {
+      new (source: { client: Client; accountId: string; scope?: string; gty: string }): Token
+      /** Seconds; undefined: without end. */
+      expiresIn(context: Context, token: Token, client: Client): number | undefined
+    }
     ResourceServer: new (
       identifier: string,
       info: ResourceServerInfo,
-    ) => unknown
-    Client: { find(id: string): Promise<Client | undefined> }
+    ) => ResourceServerInfo
+    Client: {
+      new (metadata: Record<string, unknown>): Client
+      find(id: string): Promise<Client | undefined>
+    }
     Grant: {
       new (properties: { accountId: string; clientId: string }): Grant
+      expiresIn(): number | undefined
       find(id: string): Promise<Grant | undefined>
     }
     callback(): (request: IncomingMessage, response: ServerResponse) => void
@@ -104,7 +112,7 @@ declare module 'oidc-provider' {
     on(event: 'server_error', listener: (context: Context, error: Error) => void): this
   }
 
-  export const errors: Record<'InvalidGrant' | 'InvalidScope' | 'InvalidTarget', new (description?: string, scope?: string) => Error>
+  export const errors: Record<'InvalidGrant' | 'InvalidRequest' | 'InvalidScope' | 'InvalidTarget', new (description?: string, scope?: string) => Error>
 }
 
 declare module 'oidc-provider/lib/adapters/memory_adapter.js' {

@@ -1,6 +1,7 @@
 /** Runs an example: `npm run example NAME`, and what the example takes after `--`. Ends with 0 where all it shows is as expected. */
 import { existsSync, readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { isAuthError } from 'scopegate'
 import { type Checker, checker } from './check.js'
 
 /** What each examples/NAME/main.ts exports. */
@@ -18,10 +19,18 @@ if (name === undefined || !names.includes(name)) {
   const checks = checker()
   try {
     await main(checks, args)
-    console.log(`\n${checks.summary()}`)
+    // Nothing is checked while an example serves.
+    if (checks.summary() !== '') console.log(`\n${checks.summary()}`)
     process.exitCode = checks.failed === 0 ? 0 : 1
   } catch (error) {
-    console.error(error)
+    console.error(explain(error))
     process.exitCode = 1
   }
+}
+
+/** What the user can change is said in one line; anything else is a fault of the example, and shown in full. */
+function explain(error: unknown): unknown {
+  const { message, code, cause } = error as Error & { code?: unknown }
+  if (String(code).startsWith('ERR_PARSE_ARGS_')) return message
+  return isAuthError(error) && cause instanceof Error ? `The issuer does not answer as it should: ${cause.message}` : error
 }

@@ -1,0 +1,176 @@
+/** One grant after the other: how it goes, and what is refused on the way. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import * as oauth from 'oauth4webapi'
+import { alice } from './accounts.js'
+import { Browser, type Page, titleOf } from './browser.js'
+import { type Application, beginLogin, finishLogin, http } from './code-flow.js'
+import { why } from './legacy.js'
+import { clients, resources } from './provider.js'
+import { refusal, requestToken, type Stage, type TokenAnswer } from './stage.js'
+
+/** The application of these stories; the browser stops where it is sent back, so nobody need listen there. */
+const redirectUri = 'http://127.0.0.1:8765/callback'
+const credentials = { name: alice.name, password: alice.password }
+
+export async function showCode({ checks, as, call }: Stage): Promise<TokenAnswer> {
+  checks.note('\nAuthorization code with PKCE: a user at an application')
+  const app: Application = { as, client: clients.webApp, redirectUri }
+  const browser = new Browser(redirectUri)
+  const { url, login } = await beginLogin(app, 'openid offline_access orders:read')
+
+  const unprotected = new URL(url)
+  unprotected.searchParams.delete('code_challenge')
+  checks.check('without a code_challenge', errorIn(await browser.open(unprotected)), 'invalid_request')
+
+  const again = await browser.submit(await browser.open(url), { ...credentials, password: 'wrong' })
+  checks.check('a wrong password', `${again.status} ${titleOf(again)}`, '401 Log in')
+  const consent = await browser.submit(again, credentials)
+  checks.check('the right one', titleOf(consent), 'Allow access?')
+  const { url: callback } = await browser.submit(consent, { answer: 'allow' })
+  checks.check('allowed, the browser brings back', [...new URL(callback).searchParams.keys()].join(', '), 'code, state, iss')
+
+  const altered = (name: string, value: string) => {
+    const address = new URL(callback)
+    address.searchParams.set(name, value)
+    return refusal(finishLogin(app, login, address))
+  }
+  checks.check('with another state', await altered('state', 'x'), 'unexpected "state" response parameter value')
+  checks.check('with another iss', await altered('iss', 'https://evil.example'), 'unexpected "iss" (issuer) response parameter value')
+  const thief = { ...login, verifier: oauth.generateRandomCodeVerifier() }
+  checks.check('a stolen code without its verifier', await refusal(finishLogin(app, thief, new URL(callback))), 'invalid_grant')
+  const tokens = await finishLogin(app, login, new URL(callback))
+  checks.check('GET with the access token, a JWT', await call('GET', tokens.access_token), '200')
+  checks.check(
+    'POST, whose scope was not asked for',
+    await call('POST', tokens.access_token),
+    '403 insufficient_scope (insufficient_scope)',
+  )
+  return tokens
+}
+
+/** More that can go wrong, in a browser of its own: a code that comes twice ends all that its user gave the application there. */
+export async function showCodeRefused({ checks, as }: Stage): Promise<void> {
+  const app: Application = { as, client: clients.webApp, redirectUri }
+  const browser = new Browser(redirectUri)
+  const first = await beginLogin(app, 'openid orders:read')
+  const consent = await browser.submit(await browser.open(first.url), credentials)
+  const declined = await browser.submit(consent, { answer: 'decline' })
+  checks.check('declined', await refusal(finishLogin(app, first.login, new URL(declined.url))), 'access_denied')
+
+  const { url, login } = await beginLogin(app, 'openid orders:read')
+  const back = await browser.submit(await browser.open(url), { answer: 'allow' })
+  const other = finishLogin(app, { ...login, nonce: first.login.nonce }, new URL(back.url))
+  checks.check('an ID token with the nonce of another login', await refusal(other), 'unexpected ID Token "nonce" claim value')
+  checks.check('a code that comes twice', await refusal(finishLogin(app, login, new URL(back.url))), 'invalid_grant')
+}
+
+/** What is signed by the right issuer, and is yet no access token for this API. */
+export async function showGate({ checks, as, call }: Stage, tokens: TokenAnswer): Promise<void> {
+  checks.note('\nWhat the gate refuses')
+  checks.check('the ID token', await call('GET', tokens.id_token!), '401 invalid_token (wrong_token_type)')
+  checks.check('the refresh token', await call('GET', tokens.refresh_token!), '401 invalid_token (token_malformed)')
+  const machine = { grant_type: 'client_credentials', scope: 'orders:read' }
+  const stock = await requestToken(as, { ...machine, ...clients.job, resource: resources.stock })
+  checks.check('a token for another API', await call('GET', stock.access_token), '401 invalid_token (wrong_audience)')
+  const brief = await requestToken(as, { ...machine, ...clients.briefJob })
+  checks.check('a token that lives for one second', await call('GET', brief.access_token), '200')
+  await sleep(2_000)
+  checks.check('the same, two seconds later', await call('GET', brief.access_token), '401 invalid_token (token_expired)')
+}
+
+export async function showRefresh({ checks, as, call }: Stage, { refresh_token: first }: TokenAnswer): Promise<void> {
+  checks.note('\nRefresh, with rotation: each refresh token works once')
+  const client_id = clients.webApp.client_id
+  const refresh = (token: string) => requestToken(as, { grant_type: 'refresh_token', client_id, refresh_token: token })
+  const renewed = await refresh(first!)
+  checks.check('GET with the new access token', await call('GET', renewed.access_token), '200')
+  checks.check('the refresh token was changed', renewed.refresh_token !== first, true)
+  checks.check('the old one once more', (await refresh(first!)).error, 'invalid_grant')
+  checks.check(
+    'and now the new one: one of the two was stolen, so the grant ended',
+    (await refresh(renewed.refresh_token!)).error,
+    'invalid_grant',
+  )
+}
+
+export async function showMachine({ checks, as, call }: Stage): Promise<void> {
+  checks.note('\nClient credentials: a machine on its own behalf')
+  for (const [alg, client] of [
+    ['RS256', clients.job],
+    ['ES256', clients.ellipticJob],
+  ] as const) {
+    const token = await requestToken(as, { grant_type: 'client_credentials', scope: 'orders:read', ...client })
+    checks.check(`GET with a token by ${alg}`, `${algorithmOf(token.access_token)} ${await call('GET', token.access_token)}`, `${alg} 200`)
+  }
+  const job = { grant_type: 'client_credentials', ...clients.job }
+  checks.check('a wrong secret', (await requestToken(as, { ...job, client_secret: 'wrong' })).error, 'invalid_client')
+  checks.check('a scope that is not for it', (await requestToken(as, { ...job, scope: 'orders:write' })).error, 'invalid_scope')
+}
+
+export async function showDevice({ checks, as, call }: Stage): Promise<void> {
+  checks.note('\nDevice: no browser here, so the user enters a code elsewhere')
+  const response = await oauth.deviceAuthorizationRequest(as, clients.tv, oauth.None(), { scope: 'openid orders:read' }, http)
+  const { device_code, verification_uri, user_code } = await oauth.processDeviceAuthorizationResponse(as, clients.tv, response)
+  const poll = () => requestToken(as, { grant_type: 'urn:ietf:params:oauth:grant-type:device_code', device_code, ...clients.tv })
+  checks.check('before the user has answered', (await poll()).error, 'authorization_pending')
+
+  const browser = new Browser()
+  const wrong = await browser.submit(await browser.open(verification_uri), { user_code: 'WRNG-CODE' })
+  checks.check('a wrong code', titleOf(wrong), 'Connect a device')
+  const confirm = await browser.submit(wrong, { user_code })
+  checks.check('the code on the device', titleOf(confirm), 'Is this your device?')
+  const consent = await browser.submit(await browser.submit(confirm, { confirm: 'yes' }), credentials)
+  checks.check('logged in and allowed', titleOf(await browser.submit(consent, { answer: 'allow' })), 'Done')
+  checks.check('GET with its token', await call('GET', (await poll()).access_token), '200')
+}
+
+/** The old grants are off unless somebody switches them on. */
+export async function showNoLegacy({ checks, as }: Stage): Promise<void> {
+  checks.note('\nThe password and the implicit grant: off; `npm run example grants -- --legacy` switches them on')
+  const password = await requestToken(as, {
+    grant_type: 'password',
+    client_id: clients.webApp.client_id,
+    username: alice.name,
+    password: alice.password,
+  })
+  checks.check('password', password.error, 'unsupported_grant_type')
+  checks.check('implicit', errorIn(await new Browser(redirectUri).open(implicitUrl(as, clients.webApp))), 'unsupported_response_type')
+}
+
+export async function showLegacy({ checks, as, call }: Stage): Promise<void> {
+  checks.note(`\nPassword: ${why.password}`)
+  const form = { grant_type: 'password', client_id: clients.legacyApp.client_id, username: alice.name, scope: 'orders:read' }
+  checks.check('a wrong password', (await requestToken(as, { ...form, password: 'wrong' })).error, 'invalid_grant')
+  const token = await requestToken(as, { ...form, password: alice.password })
+  checks.check('GET with its token', await call('GET', token.access_token), '200')
+
+  checks.note(`\nImplicit: ${why.implicit}`)
+  const browser = new Browser(redirectUri)
+  const consent = await browser.submit(await browser.open(implicitUrl(as, clients.legacyApp)), credentials)
+  const back = await browser.submit(consent, { answer: 'allow' })
+  const fragment = new URLSearchParams(new URL(back.url).hash.slice(1))
+  checks.check('GET with the token from the address', await call('GET', fragment.get('access_token') ?? ''), '200')
+}
+
+function implicitUrl(as: oauth.AuthorizationServer, { client_id }: { client_id: string }): string {
+  const nonce = oauth.generateRandomNonce()
+  const query = {
+    client_id,
+    redirect_uri: redirectUri,
+    response_type: 'id_token token',
+    response_mode: 'fragment',
+    scope: 'openid orders:read',
+    nonce,
+  }
+  return `${as.authorization_endpoint}?${new URLSearchParams(query)}`
+}
+
+/** The error with which the browser was sent back to the application. */
+function errorIn({ url }: Page): string | null {
+  const { searchParams, hash } = new URL(url)
+  return searchParams.get('error') ?? new URLSearchParams(hash.slice(1)).get('error')
+}
+
+function algorithmOf(token: string): string {
+  return JSON.parse(Buffer.from(token.split('.')[0]!, 'base64url').toString()).alg
+}

@@ -1,0 +1,33 @@
+/** The checker of the examples: an example must not be able to end with 0 where something is not as it says. */
+import { expect, test } from 'vitest'
+import { checker } from '../examples/check.js'
+import { startExample } from './example-program.js'
+
+test('a difference is marked, said and counted', () => {
+  const lines: string[] = []
+  const checks = checker(line => lines.push(line))
+  expect(checks.summary()).toBe('')
+  checks.check('the status', 200, 200)
+  checks.check('the body', { a: [1] }, { a: [1] })
+  expect(checks.failed).toBe(0)
+  checks.check('the reason', 'token_expired', 'wrong_audience')
+  checks.check('the challenge', undefined, null)
+  checks.note('a note')
+  expect(lines).toEqual([
+    '  the status: 200',
+    '  the body: {"a":[1]}',
+    '! the reason: token_expired, but expected wrong_audience',
+    '! the challenge: undefined, but expected null',
+    'a note',
+  ])
+  expect(checks.failed).toBe(2)
+  expect(checks.summary()).toBe('4 checks, 2 as expected')
+})
+
+test('an example that is not there is answered with the names of those that are', async () => {
+  for (const name of ['nonsense', '../demo', 'engines']) {
+    const { status, output, errors } = await startExample(name).ended
+    expect(errors).toMatch(/^npm run example NAME, where NAME is one of .*grants.*keycloak/)
+    expect({ status, output }).toEqual({ status: 2, output: '' })
+  }
+})
