@@ -253,5 +253,4 @@ export const PARTS_WAITING: typeof WAITING = [
     why: 'no shared secrets yet: HS256 and its kind are refused wherever they are asked for',
   },
   { id: 'T25', what: 'RSA keys made by ROCA', why: 'not looked for' },
-  { id: 'H1', what: 'a token in two places of which both are allowed', why: 'no other place than the header can be allowed yet' },
 ]

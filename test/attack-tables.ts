@@ -6,6 +6,7 @@ import { FORM } from './attack-form.js'
 import { AROUND, CHAPTERS_WAITING, ENDPOINTS, type Listed, PARTS_WAITING, WAITING } from './attack-list.js'
 import { MISUSE } from './attack-misuse.js'
 import { PLAYBOOK } from './attack-playbook.js'
+import { SCHEMES } from './attack-schemes.js'
 
 /** The path of a file that a list names. */
 export function pathOf(file: string): string {
@@ -32,6 +33,7 @@ export async function tablesOf(kit: Kit): Promise<Readonly<Record<string, readon
     '### What waits': [...WAITING, ...CHAPTERS_WAITING, ...PARTS_WAITING].map(({ id, what, why }) => [id, what, why]),
     '### The token': tokens,
     '### Around the token': listed(AROUND),
+    '### Other ways in': SCHEMES.map(({ id, attack, reason }) => [id, attack, code([reason])]),
     '### Keys and metadata': listed(ENDPOINTS),
     "### The API's own code": MISUSE.map(({ id, attack }) => [id, attack]),
     "### jwt_tool's playbook": PLAYBOOK.map(({ item, refused }) => [item, code(refused)]),
