@@ -78,11 +78,16 @@ export async function discover(
   }
 }
 
-/** Keeps the metadata for an hour, and in an outage for a day; a mismatch is never covered up by what was there before. */
+/**
+ * Keeps the metadata for an hour, and in an outage for a day; a mismatch is never covered up by what was there before.
+ *
+ * @param endpoint what is needed of them
+ */
 export function metadataSource(
   address: IssuerAddress,
   clock: () => number,
   tell: (event: 'jwks_uri_changed' | 'refresh_failed', detail: object) => void,
+  endpoint: Endpoint = 'jwks_uri',
 ): (options: FetchOptions) => Promise<IssuerMetadata> {
   let held: { readonly metadata: IssuerMetadata; readonly age: () => number } | undefined
   let failures = 0
@@ -93,7 +98,7 @@ export function metadataSource(
     if (held !== undefined && held.age() < limit) return held.metadata
     let metadata: IssuerMetadata
     try {
-      metadata = await fetchMetadata(address, options)
+      metadata = await fetchMetadata(address, options, endpoint)
     } catch (error) {
       const { code, message, retryAfter } = error as FetchError
       if (held === undefined || held.age() >= METADATA_STALE || code === 'ISSUER_MISMATCH' || code === 'BAD_METADATA') throw error
@@ -110,8 +115,19 @@ export function metadataSource(
   }
 }
 
-/** The OpenID Connect form of the address first; RFC 8414's only where the first says that it has nothing (4xx). */
-async function fetchMetadata(address: IssuerAddress, options: FetchOptions): Promise<IssuerMetadata> {
+/** An address in the metadata that must be there, and may be asked; with a question mark, if it is there. */
+export type Endpoint = 'jwks_uri' | 'jwks_uri?' | 'introspection_endpoint'
+
+/**
+ * The OpenID Connect form of the address first; RFC 8414's only where the first says that it has nothing (4xx).
+ *
+ * @throws FetchError
+ */
+export async function fetchMetadata(
+  address: IssuerAddress,
+  options: FetchOptions,
+  endpoint: Endpoint = 'jwks_uri',
+): Promise<IssuerMetadata> {
   const url = new URL(address.issuer)
   const path = url.pathname.replace(/\/$/, '')
   const first = inside(new URL(`${url.origin}${path}/.well-known/openid-configuration`), address)
@@ -126,21 +142,23 @@ async function fetchMetadata(address: IssuerAddress, options: FetchOptions): Pro
       throw other.code === code ? new FetchError(code, `${(error as FetchError).message} ${other.message}${realmAdvice(address)}`) : other
     })
   }
-  return readMetadata(document, address)
+  return readMetadata(document, address, endpoint)
 }
 
-function readMetadata(document: unknown, address: IssuerAddress): IssuerMetadata {
+function readMetadata(document: unknown, address: IssuerAddress, endpoint: Endpoint): IssuerMetadata {
   if (typeof document !== 'object' || document === null || Array.isArray(document)) {
     throw new FetchError('BAD_METADATA', 'Expected the metadata to be a JSON object.')
   }
   const metadata = document as IssuerMetadata
   if (metadata.issuer !== address.issuer) throw new FetchError('ISSUER_MISMATCH', mismatch(address, metadata.issuer))
-  let problem = addressProblem(metadata.jwks_uri, { allowInsecureHttp: true })
-  const jwks_uri = problem === undefined ? inside(new URL(metadata.jwks_uri), address) : ''
-  problem ??= addressProblem(jwks_uri, address)
-  if (problem !== undefined)
-    throw new FetchError('BAD_METADATA', `The metadata's jwks_uri: ${problem}, not ${shown(metadata.jwks_uri, SHOWN)}.`)
-  return Object.freeze({ ...metadata, jwks_uri })
+  const name = endpoint.replace('?', '')
+  const came = metadata[name]
+  if (came === undefined && name !== endpoint) return Object.freeze({ ...metadata })
+  let problem = addressProblem(came, { allowInsecureHttp: true })
+  const asked = problem === undefined ? inside(new URL(came as string), address) : ''
+  problem ??= addressProblem(asked, address)
+  if (problem !== undefined) throw new FetchError('BAD_METADATA', `The metadata's ${name}: ${problem}, not ${shown(came, SHOWN)}.`)
+  return Object.freeze({ ...metadata, [name]: asked })
 }
 
 /** The address as this process reaches it: one on the public origin is moved to `internalUrl`, whose path (`/auth`) is not doubled. */

@@ -3,7 +3,9 @@ import { keyOf } from './cache.js'
 import { checkHeader } from './claims.js'
 import { difference } from './discovery.js'
 import { InvalidTokenError, shown } from './errors.js'
-import { jwtValidator } from './jwt.js'
+import { type Introspector, introspector } from './introspection.js'
+import type { IssuerSettings } from './issuer-options.js'
+import { type JwtValidator, jwtValidator } from './jwt.js'
 import { type IssuerStatus, keySource } from './keys.js'
 import type { Settings } from './options.js'
 import { type AccessToken, checkLength, decode } from './token.js'
@@ -23,39 +25,98 @@ export interface IssuersValidator extends Validator {
   close(): void
 }
 
+/** One issuer: what judges its JWTs, and what asks it about its tokens. */
+interface Trusted {
+  readonly settings: IssuerSettings
+  readonly jwt: JwtValidator
+  readonly introspector: Introspector | undefined
+}
+
+/** @throws TypeError where two issuers could be asked about one opaque token */
 export function issuersValidator(settings: Settings): IssuersValidator {
-  const { algorithms, clock, maxVerifiedTokens } = settings
-  const validators = new Map(
-    settings.issuers.map(issuer => [issuer.issuer, jwtValidator(issuer, keySource(issuer, settings), clock, maxVerifiedTokens)] as const),
-  )
-  const each = [...validators.values()]
-  const names = [...validators.keys()]
+  const { algorithms, maxVerifiedTokens } = settings
+  const trusted = new Map(settings.issuers.map(issuer => [issuer.issuer, trust(issuer, settings)] as const))
+  const each = [...trusted.values()]
+  const names = [...trusted.keys()]
+  const asked = each.filter(({ introspector }) => introspector !== undefined)
+  // It would be shown to one of them that did not issue it.
+  if (asked.length > 1) throw new TypeError('`introspection`: one issuer can have it, for an opaque token does not say who issued it.')
 
   return {
     async validate(text) {
       checkLength(text)
+      if (asked.length > 0 && isOpaque(text, asked[0]!.settings)) {
+        checkCharacters(text)
+        return asked[0]!.introspector!.introspect(text)
+      }
       const key = maxVerifiedTokens > 0 ? keyOf(text) : undefined
-      for (const validator of key === undefined ? [] : each) {
-        const token = await validator.recall(key!)
-        if (token !== undefined) return token
+      for (const issuer of key === undefined ? [] : each) {
+        const token = await issuer.jwt.recall(key!)
+        if (token !== undefined) return confirmed(issuer, text, token)
       }
       const decoded = decode(text, header => checkHeader(header, algorithms))
       const { iss } = decoded.claims
-      const validator = typeof iss === 'string' ? validators.get(iss) : undefined
-      if (validator === undefined) throw new InvalidTokenError('wrong_issuer', wrongIssuer(names, iss))
-      return validator.validate(decoded, key)
+      const issuer = typeof iss === 'string' ? trusted.get(iss) : undefined
+      if (issuer === undefined) throw new InvalidTokenError('wrong_issuer', wrongIssuer(names, iss))
+      return confirmed(issuer, text, await issuer.jwt.validate(decoded, key))
     },
     async warmup() {
-      await Promise.all(each.map(async ({ keys }) => keys.get()))
+      await Promise.all(each.flatMap(({ jwt, introspector }) => [(async () => jwt.keys.get())(), introspector?.warmup()]))
     },
     async refresh() {
-      await Promise.all(each.map(({ keys }) => keys.refresh()))
+      await Promise.all(each.flatMap(({ jwt, introspector }) => [jwt.keys.refresh(), introspector?.refresh()]))
     },
-    status: () => each.map(({ keys }) => keys.status()),
+    status: () =>
+      each.map(({ jwt, introspector }) => {
+        const status = jwt.keys.status()
+        return introspector === undefined ? status : { ...status, introspection: introspector.status() }
+      }),
     close() {
-      for (const validator of each) validator.close()
+      for (const { jwt, introspector } of each) {
+        jwt.close()
+        introspector?.close()
+      }
     },
   }
+}
+
+function trust(issuer: IssuerSettings, settings: Settings): Trusted {
+  const keys = keySource(issuer, settings)
+  // Where the issuer is asked about its JWTs, too, it says who they are for: lightweight ones do not say it themselves.
+  const policy = issuer.introspection?.always ? { ...issuer, audience: null } : issuer
+  return {
+    settings: issuer,
+    jwt: jwtValidator(policy, keys, settings.clock, settings.maxVerifiedTokens),
+    introspector: issuer.introspection && introspector(issuer, settings, keys),
+  }
+}
+
+/** The verdict on a JWT that was verified here: with `always`, its issuer's. */
+function confirmed({ settings, introspector }: Trusted, text: string, token: AccessToken): AccessToken | Promise<AccessToken> {
+  return settings.introspection?.always ? introspector!.introspect(text, token) : token
+}
+
+/** A token that only the asked issuer can judge. Where that signs nothing, this is every text which names no other issuer. */
+function isOpaque(text: string, { issuer, isKeyless }: IssuerSettings): boolean {
+  const segments = text.split('.')
+  if (segments.length !== 3) return true
+  const iss = isKeyless ? issOf(segments[1]!) : undefined
+  return isKeyless && (typeof iss !== 'string' || iss === issuer)
+}
+
+/** Read as leniently as anybody could: a token that may be another issuer's is not shown to this one. */
+function issOf(payload: string): unknown {
+  try {
+    return (JSON.parse(Buffer.from(payload, 'base64url').toString()) as { iss?: unknown }).iss
+  } catch {
+    return undefined
+  }
+}
+
+/** RFC 6750 §2.1: what else stands there is no token of anybody's, and nobody is asked about it. */
+function checkCharacters(text: string): void {
+  if (/^[A-Za-z0-9._~+/-]+=*$/.test(text)) return
+  throw new InvalidTokenError('token_malformed', 'Expected a token of letters, digits and -._~+/, with = at its end only (RFC 6750 §2.1).')
 }
 
 /** How much of an issuer's name is shown. */

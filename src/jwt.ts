@@ -45,16 +45,14 @@ export function jwtValidator(policy: ClaimPolicy, keys: KeySource, clock: () => 
       cache!.delete(key)
       return undefined
     },
-    async validate({ text, header, claims }, key) {
+    async validate(decoded, key) {
+      const { text, header, claims } = decoded
       checkClaims(header, claims, policy, clock())
-      const { alg, kid } = header as unknown as TokenHeader
-      const needed: TokenHeader = kid === undefined ? { alg } : { alg, kid }
-      const candidates = await findKeys(needed, keys, policy.issuer)
-      const verifying = await firstThatVerifies(text, alg, candidates)
+      const verified = await verify(decoded, keys, policy.issuer)
       // Keys may have been waited for, and a token does not live on in the meantime.
       checkTimes(claims, policy.clockTolerance, clock())
       const token = accessToken(claims, text.slice(0, text.lastIndexOf('.')))
-      if (key !== undefined) cache?.set(key, { token, header: needed, thumbprint: verifying.thumbprint }, text.length)
+      if (key !== undefined) cache?.set(key, { token, ...verified }, text.length)
       return token
     },
     close() {
@@ -62,6 +60,15 @@ export function jwtValidator(policy: ClaimPolicy, keys: KeySource, clock: () => 
       keys.close()
     },
   }
+}
+
+/** Verifies the signature with the issuer's keys, and says by which of them. Throws InvalidTokenError, UnavailableError. */
+export async function verify({ text, header }: DecodedToken, keys: KeySource, issuer: string): Promise<Omit<Verified, 'token'>> {
+  const { alg, kid } = header as unknown as TokenHeader
+  const needed: TokenHeader = kid === undefined ? { alg } : { alg, kid }
+  const candidates = await findKeys(needed, keys, issuer)
+  const { thumbprint } = await firstThatVerifies(text, alg, candidates)
+  return { header: needed, thumbprint }
 }
 
 async function findKeys(header: TokenHeader, keys: KeySource, issuer: string): Promise<readonly VerificationKey[]> {

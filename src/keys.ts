@@ -1,11 +1,20 @@
 /** Where an issuer's keys come from: its JWKS, found by discovery or named, and kept up to date; or a fixed set. */
 import { channel } from 'node:diagnostics_channel'
 import { metadataSource } from './discovery.js'
-import { FetchError, fetchJson } from './http.js'
+import { type FetchCode, FetchError, fetchJson } from './http.js'
 import type { IssuerSettings } from './issuer-options.js'
 import { type AcceptedKeys, acceptKeys, type KeySet } from './jwk.js'
 import type { Settings } from './options.js'
 import { Store, type StoreStatus } from './store.js'
+
+/** How the asking of an issuer about tokens goes (RFC 7662). */
+export interface IntrospectionStatus {
+  /** Seconds since the epoch; undefined before the first answer. */
+  readonly lastSuccessAt: number | undefined
+  /** What went wrong at the last attempt; undefined where it was a success. */
+  readonly lastError: { readonly code: `INTROSPECTION_${FetchCode}`; readonly message: string } | undefined
+  readonly consecutiveFailures: number
+}
 
 /** What `status()` tells of one issuer; moments are seconds since the epoch. */
 export interface IssuerStatus extends StoreStatus {
@@ -14,6 +23,8 @@ export interface IssuerStatus extends StoreStatus {
   readonly keyCount: number
   /** Their ids; a key without one is counted only. */
   readonly kids: readonly string[]
+  /** Only of an issuer with the option `introspection`. */
+  readonly introspection?: IntrospectionStatus
 }
 
 export interface KeySource {
@@ -26,10 +37,13 @@ export interface KeySource {
 }
 
 const events = channel('scopegate:keys')
+/** Of an issuer that signs nothing. */
+const NO_KEYS = acceptKeys([]).set
 
 /** The keys of one issuer: `jwks` where it is given, else fetched. */
 export function keySource(issuer: IssuerSettings, settings: Settings): KeySource {
-  return issuer.jwks === undefined ? remoteKeys(issuer, settings) : fixedKeys(issuer.issuer, issuer.jwks.keys)
+  if (issuer.isKeyless) return fixedKeys(issuer.issuer, NO_KEYS)
+  return issuer.jwks === undefined ? remoteKeys(issuer, settings) : fixedKeys(issuer.issuer, readKeys(issuer.issuer, issuer.jwks.keys))
 }
 
 /** Keys that are fetched: {@link Store} says when. */
@@ -38,13 +52,18 @@ function remoteKeys(issuer: IssuerSettings, settings: Settings): KeySource {
     if (events.hasSubscribers) events.publish({ type, issuer: issuer.issuer, ...detail })
   }
   const { fetch, clock, keys: times, allowInsecureHttp } = settings
-  const metadata = metadataSource({ ...issuer, allowInsecureHttp }, clock, tell)
+  // Who gives opaque tokens alone, and says by introspection what they are, need not have keys (RFC 8414 §2).
+  const endpoint = issuer.introspection === undefined ? 'jwks_uri' : 'jwks_uri?'
+  const metadata = metadataSource({ ...issuer, allowInsecureHttp }, clock, tell, endpoint)
   // Outlives the set that it was found in: a leaked key stays refused even where the rest of its set was unusable.
   let leaked: ReadonlySet<string> = new Set()
 
   const load = async (signal: AbortSignal): Promise<KeySet> => {
     const options = { fetch, timeout: times.timeout, signal }
-    const url = issuer.jwksUri ?? (await metadata(options)).jwks_uri
+    const url: string | undefined = issuer.jwksUri ?? (await metadata(options)).jwks_uri
+    // Nothing takes keys away from which tokens were verified but other keys.
+    if (url === undefined && (store.current?.size ?? 0) > 0) throw new FetchError('BAD_METADATA', 'The metadata have lost their jwks_uri.')
+    if (url === undefined) return NO_KEYS
     const document = (await fetchJson(url, options)) as { keys?: unknown } | null
     if (!Array.isArray(document?.keys)) throw new FetchError('BAD_JWKS', `Expected a JWK set, an object with a list \`keys\`, from ${url}.`)
     const accepted = acceptKeys(document.keys)
@@ -77,12 +96,16 @@ function remoteKeys(issuer: IssuerSettings, settings: Settings): KeySource {
   }
 }
 
-/** Keys that the options hold: nothing is fetched, and what is unusable is said where it is written. */
-function fixedKeys(issuer: string, jwks: readonly unknown[]): KeySource {
+/** What is unusable among the keys of the options is said where it is written. */
+function readKeys(issuer: string, jwks: readonly unknown[]): KeySet {
   const accepted = acceptKeys(jwks)
   if (accepted.leaked.size > 0) throw new TypeError(`\`jwks\` of '${issuer}' holds a private key: give its public part alone.`)
   if (accepted.set.size === 0) throw new TypeError(`\`jwks\` of '${issuer}' holds no usable key${reasons(accepted)}.`)
-  const { set } = accepted
+  return accepted.set
+}
+
+/** Keys that are what they are: nothing is fetched. */
+function fixedKeys(issuer: string, set: KeySet): KeySource {
   return {
     get: () => set,
     missed: async () => set,

@@ -25,6 +25,8 @@ describe('options', () => {
         internalUrl: undefined,
         jwksUri: undefined,
         jwks: undefined,
+        introspection: undefined,
+        isKeyless: false,
       },
     ])
     expect(Math.abs(settings.clock() - Date.now() / 1000)).toBeLessThan(1)
