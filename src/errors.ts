@@ -75,7 +75,7 @@ export abstract class AuthError extends Error {
   /** Why, in one word, for logs, metrics and tests. Not told to the client. */
   readonly reason: Reason
   /** The headers of the answer. Several challenges are a list: lines of their own, for browsers read no second one in a line. */
-  readonly headers: Readonly<Record<string, string | readonly string[]>>
+  readonly headers: Readonly<Record<string, string | string[]>>
   /** What was expected, what came and what to change: for the operator, never for the client. */
   declare readonly cause: Error
 
@@ -109,7 +109,7 @@ export function withChallenges<E extends AuthError>(error: E, challenges: readon
   const { 'WWW-Authenticate': _, ...others } = error.headers
   const [only] = challenges
   const headers =
-    only === undefined ? others : { 'WWW-Authenticate': challenges.length > 1 ? Object.freeze([...challenges]) : only, ...others }
+    only === undefined ? others : { 'WWW-Authenticate': challenges.length > 1 ? [...challenges] : only, ...others }
   return Object.assign(error, { headers: Object.freeze(headers) })
 }
 

@@ -337,6 +337,8 @@ describe('docs/options.md', () => {
     'keys.cooldown': settings.keys.cooldown,
     'keys.timeout': settings.keys.timeout,
     'verifiedTokens.maxEntries': settings.maxVerifiedTokens,
+    bearerFrom: `[${settings.bearerFrom.map(place => `'${place}'`).join(', ')}]`,
+    schemes: settings.schemes.length > 0 ? 'some' : 'none',
     allowInsecureHttp: settings.allowInsecureHttp,
   }
 
@@ -418,7 +420,7 @@ test('docs/api holds what the docstrings say now', { timeout: 120_000 }, async (
           .map(name => [name, readFileSync(join(folder, name), 'utf8')]),
       )
     const made = pages(out)
-    expect(Object.keys(made)).toHaveLength(5)
+    expect(Object.keys(made)).toHaveLength(7)
     expect(pages(join(root, 'docs/api')), 'run `npm run docs` and commit docs/api').toEqual(made)
   } finally {
     rmSync(out, { recursive: true, force: true })
