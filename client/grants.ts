@@ -68,8 +68,9 @@ export function grantsOf(settings: Settings): Grants {
     const as = metadata as unknown as As
     const exchange: Exchange = { settings, secrets: [settings.clientSecret, ...secrets], signal }
     const age = ageFromNow()
+    let response: Response | undefined
     try {
-      const response = await request.send(as, await clientAuth(settings, metadata), {
+      response = await request.send(as, await clientAuth(settings, metadata), {
         // checkEndpoint has judged the address, by the rules of this package.
         [oauth.allowInsecureRequests]: true,
         [oauth.customFetch]: (url, init) => send(url, init as RequestInit, exchange),
@@ -78,7 +79,7 @@ export function grantsOf(settings: Settings): Grants {
       return { answer: await request.read(as, response), age }
     } catch (error) {
       signal.throwIfAborted()
-      const failure = error instanceof TokenRequestError ? error : unusable(error, exchange)
+      const failure = error instanceof TokenRequestError ? error : unusable(error, exchange, response)
       // Where nobody answers, or no token endpoint, it may have moved.
       if (failure.status === undefined || failure.code === 'invalid_response') held = undefined
       throw failure
@@ -181,8 +182,9 @@ function checkEndpoint(metadata: IssuerMetadata, endpoint: string, { issuer, all
 }
 
 /** oauth4webapi's message is fixed text; its `cause` is the answer, and is left out. */
-function unusable(error: unknown, exchange: Exchange): TokenRequestError {
-  const { code, message } = error as { code?: unknown; message?: unknown }
-  const said = String(code).startsWith('OAUTH_') ? shown(message, 200) : 'the request could not be made'
-  return invalidResponse(`gave an answer that can not be used: ${said}.`, exchange, 200)
+function unusable(error: unknown, exchange: Exchange, response: Response | undefined): TokenRequestError {
+  const { code, message, name } = error as { code?: unknown; message?: unknown; name?: unknown }
+  const said = shown(String(code).startsWith('OAUTH_') ? message : name, 200)
+  const what = response === undefined ? 'the request could not be made' : 'gave an answer that cannot be used'
+  return invalidResponse(`${what}: ${said}.`, exchange, response?.status)
 }

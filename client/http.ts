@@ -47,6 +47,7 @@ async function receive(url: string, init: RequestInit, exchange: Exchange): Prom
   } catch (error) {
     throw unavailable(`could not reach ${url} (${systemCode(error)}).`, exchange)
   }
+  if (!Number.isInteger(response.status)) throw invalidResponse('the option `fetch` gave no Response.', exchange)
   if (text === undefined) throw invalidResponse(`${url} sent more than ${MAX_ANSWER_BYTES} bytes.`, exchange, response.status)
   const { error, error_description } = parse(text)
   if (response.status !== 200 || error !== undefined) throw refusal(url, response, { error, error_description }, exchange)
