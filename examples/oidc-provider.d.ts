@@ -112,7 +112,13 @@ declare module 'oidc-provider' {
     on(event: 'server_error', listener: (context: Context, error: Error) => void): this
   }
 
-  export const errors: Record<'InvalidGrant' | 'InvalidRequest' | 'InvalidScope' | 'InvalidTarget', new (description?: string, scope?: string) => Error>
+  export const errors: Record<
+    'InvalidGrant' | 'InvalidRequest' | 'InvalidScope' | 'InvalidTarget',
+    new (
+      description?: string,
+      scope?: string,
+    ) => Error
+  >
 }
 
 declare module 'oidc-provider/lib/adapters/memory_adapter.js' {

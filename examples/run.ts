@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { isAuthError } from 'scopegate'
+import { TokenRequestError } from 'scopegate/client'
 import { type Checker, checker } from './check.js'
 
 /** What each examples/NAME/main.ts exports. */
@@ -32,5 +33,6 @@ if (name === undefined || !names.includes(name)) {
 function explain(error: unknown): unknown {
   const { message, code, cause } = error as Error & { code?: unknown }
   if (String(code).startsWith('ERR_PARSE_ARGS_')) return message
+  if (error instanceof TokenRequestError) return `No token could be had: ${message}`
   return isAuthError(error) && cause instanceof Error ? `The issuer does not answer as it should: ${cause.message}` : error
 }

@@ -1,4 +1,5 @@
 /** The checker of the examples: an example must not be able to end with 0 where something is not as it says. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { checker } from '../examples/check.js'
 import { startExample } from './example-program.js'
@@ -29,5 +30,20 @@ test('an example that is not there is answered with the names of those that are'
     const { status, output, errors } = await startExample(name).ended
     expect(errors).toMatch(/^npm run example NAME, where NAME is one of .*grants.*keycloak/)
     expect({ status, output }).toEqual({ status: 2, output: '' })
+  }
+})
+
+test('docs/examples.md lists every example, and flags that it takes', () => {
+  const folder = new URL('../examples/', import.meta.url)
+  const examples = readdirSync(folder).filter(name => existsSync(new URL(`${name}/main.ts`, folder)))
+  const page = readFileSync(new URL('../docs/examples.md', import.meta.url), 'utf8')
+  expect([...page.matchAll(/^\| `npm run example (\w+)`/gm)].map(([, name]) => name)).toEqual(expect.arrayContaining(examples))
+  const flags = [...page.matchAll(/^\| `--([a-z-]+)[^`]*` \| ([a-z, ]+) \|/gm)]
+  expect(flags).toHaveLength(6)
+  for (const [, flag, names] of flags) {
+    for (const name of names!.split(', ').filter(each => examples.includes(each))) {
+      const main = readFileSync(new URL(`${name}/main.ts`, folder), 'utf8')
+      expect(main, `${name} takes --${flag}`).toMatch(new RegExp(`\\b${flag}'?: \\{ type|\\b${flag}: flag|'--${flag}'`))
+    }
   }
 })

@@ -17,7 +17,7 @@ describe('by default', () => {
   })
 
   test('all is as expected, without noise', () => {
-    expect(run.output).toMatch(/\n32 checks, 32 as expected\n$/)
+    expect(run.output).toMatch(/\n33 checks, 33 as expected\n$/)
     expect(run.output).not.toMatch(/^!/m)
     expect({ status: run.status, errors: run.errors }).toEqual({ status: 0, errors: '' })
   })
@@ -58,16 +58,17 @@ describe('by default', () => {
       'Refresh',
       [
         'GET with the new access token: 200',
-        'the refresh token was changed: true',
-        'the old one once more: invalid_grant',
-        'and now the new one: one of the two was stolen, so the grant ended: invalid_grant',
+        'a new refresh token came with it: true',
+        'the old one once more: session_ended',
+        'and now the new one, as one of the two may be stolen: session_ended',
       ],
     ],
     [
       'Client credentials',
       [
-        'GET with a token by RS256: RS256 200',
-        'GET with a token by ES256: ES256 200',
+        'GET with its token: RS256 200',
+        'asked again, it has the same token: true',
+        'GET with the token of another machine: ES256 200',
         'a wrong secret: invalid_client',
         'a scope that is not for it: invalid_scope',
       ],
@@ -75,11 +76,11 @@ describe('by default', () => {
     [
       'Device',
       [
-        'before the user has answered: authorization_pending',
         'a wrong code: Connect a device',
-        'the code on the device: Is this your device?',
+        'the code of the device: Is this your device?',
         'logged in and allowed: Done',
         'GET with its token: 200',
+        'a user who says that it is another device: access_denied',
       ],
     ],
     ['The password and the implicit grant', ['password: unsupported_grant_type', 'implicit: unsupported_response_type']],
@@ -88,7 +89,7 @@ describe('by default', () => {
   })
 })
 
-test('--legacy switches the password and the implicit grant on, and says why not to', async () => {
+test('--legacy switches the password and the implicit grant on, and says why not to', { timeout: 60_000 }, async () => {
   const run = await runExample('grants', '--legacy')
   expect(run.output).toMatch(/^Password: never use it \(RFC 9700 §2\.4\): .+$/m)
   expect(part(run, 'Password')).toEqual(['a wrong password: invalid_grant', 'GET with its token: 200'])

@@ -4,7 +4,7 @@ import { type Realm, startRealm } from '../examples/realm.js'
 import { type Run, runExample } from './example-program.js'
 
 const LINES = `
-  a wrong client secret gets no token: answered 401
+  a wrong client secret gets no token: 401
   /api/public         without a token: 200
   /api/private        without a token: 401 Bearer realm="api"
   /api/private        with an altered token: 401 invalid_token
@@ -41,7 +41,7 @@ describe('with --keycloak', () => {
 
   test('where nothing answers there, says so in one line, and ends with 1', async () => {
     const { status, errors } = await runExample('keycloak', '--keycloak', 'http://127.0.0.1:9')
-    expect(errors).toMatch(/^The issuer does not answer as it should: http:\/\/127\.0\.0\.1:9\/realms\/myorg: .*FETCH_FAILED\)\n$/)
+    expect(errors).toMatch(/^No token could be had: http:\/\/127\.0\.0\.1:9\/realms\/myorg: .*FETCH_FAILED\)\n$/)
     expect(status).toBe(1)
   })
 })

@@ -1,5 +1,6 @@
 /** What every part of the example works with. */
 import type { AuthorizationServer } from 'oauth4webapi'
+import { TokenRequestError } from 'scopegate/client'
 import type { Checker } from '../check.js'
 
 export interface Stage {
@@ -22,13 +23,14 @@ export async function requestToken(as: AuthorizationServer, form: Record<string,
   return (await response.json()) as TokenAnswer
 }
 
-/** The error code or the message of a promise that must fail. */
+/** The error code, or the message, of a promise that must fail. */
 export async function refusal(promise: Promise<unknown>): Promise<string> {
   try {
     await promise
     return 'not refused'
   } catch (error) {
-    const { error: code, message } = error as { error?: string; message: string }
-    return code ?? message
+    if (error instanceof TokenRequestError) return error.code
+    // oauth4webapi has the server's `error`, or its own words.
+    return (error as { error?: string }).error ?? (error as Error).message
   }
 }

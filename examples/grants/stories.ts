@@ -1,9 +1,10 @@
 /** One grant after the other: how it goes, and what is refused on the way. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as oauth from 'oauth4webapi'
+import { clientCredentials, type DeviceCode, deviceLogin, refreshing, type TokenSource, type Tokens } from 'scopegate/client'
 import { alice } from './accounts.js'
 import { Browser, type Page, titleOf } from './browser.js'
-import { type Application, beginLogin, finishLogin, http } from './code-flow.js'
+import { type Application, beginLogin, finishLogin } from './code-flow.js'
 import { why } from './legacy.js'
 import { clients, resources } from './provider.js'
 import { refusal, requestToken, type Stage, type TokenAnswer } from './stage.js'
@@ -69,59 +70,74 @@ export async function showGate({ checks, as, call }: Stage, tokens: TokenAnswer)
   checks.note('\nWhat the gate refuses')
   checks.check('the ID token', await call('GET', tokens.id_token!), '401 invalid_token (wrong_token_type)')
   checks.check('the refresh token', await call('GET', tokens.refresh_token!), '401 invalid_token (token_malformed)')
-  const machine = { grant_type: 'client_credentials', scope: 'orders:read' }
-  const stock = await requestToken(as, { ...machine, ...clients.job, resource: resources.stock })
-  checks.check('a token for another API', await call('GET', stock.access_token), '401 invalid_token (wrong_audience)')
-  const brief = await requestToken(as, { ...machine, ...clients.briefJob })
-  checks.check('a token that lives for one second', await call('GET', brief.access_token), '200')
+  const elsewhere = await machine(as, clients.job, { resource: resources.stock }).token()
+  checks.check('a token for another API', await call('GET', elsewhere), '401 invalid_token (wrong_audience)')
+  const brief = await machine(as, clients.briefJob).token()
+  checks.check('a token that lives for one second', await call('GET', brief), '200')
   await sleep(2_000)
-  checks.check('the same, two seconds later', await call('GET', brief.access_token), '401 invalid_token (token_expired)')
+  checks.check('the same, two seconds later', await call('GET', brief), '401 invalid_token (token_expired)')
 }
 
-export async function showRefresh({ checks, as, call }: Stage, { refresh_token: first }: TokenAnswer): Promise<void> {
+export async function showRefresh({ checks, as, call }: Stage, first: TokenAnswer): Promise<void> {
   checks.note('\nRefresh, with rotation: each refresh token works once')
-  const client_id = clients.webApp.client_id
-  const refresh = (token: string) => requestToken(as, { grant_type: 'refresh_token', client_id, refresh_token: token })
-  const renewed = await refresh(first!)
-  checks.check('GET with the new access token', await call('GET', renewed.access_token), '200')
-  checks.check('the refresh token was changed', renewed.refresh_token !== first, true)
-  checks.check('the old one once more', (await refresh(first!)).error, 'invalid_grant')
-  checks.check(
-    'and now the new one: one of the two was stolen, so the grant ended',
-    (await refresh(renewed.refresh_token!)).error,
-    'invalid_grant',
-  )
+  const session = (refreshToken: string, onTokens?: (tokens: Tokens) => void) =>
+    // Nothing says when this access token ends, and so the first call has a new one fetched.
+    refreshing({ accessToken: first.access_token, refreshToken }, { issuer: as.issuer, clientId: clients.webApp.client_id, onTokens })
+
+  let renewed = ''
+  const token = await session(first.refresh_token!, tokens => (renewed = tokens.refreshToken!)).token()
+  checks.check('GET with the new access token', await call('GET', token), '200')
+  checks.check('a new refresh token came with it', renewed !== '' && renewed !== first.refresh_token, true)
+  checks.check('the old one once more', await refusal(session(first.refresh_token!).token()), 'session_ended')
+  checks.check('and now the new one, as one of the two may be stolen', await refusal(session(renewed).token()), 'session_ended')
 }
 
 export async function showMachine({ checks, as, call }: Stage): Promise<void> {
   checks.note('\nClient credentials: a machine on its own behalf')
-  for (const [alg, client] of [
-    ['RS256', clients.job],
-    ['ES256', clients.ellipticJob],
-  ] as const) {
-    const token = await requestToken(as, { grant_type: 'client_credentials', scope: 'orders:read', ...client })
-    checks.check(`GET with a token by ${alg}`, `${algorithmOf(token.access_token)} ${await call('GET', token.access_token)}`, `${alg} 200`)
-  }
-  const job = { grant_type: 'client_credentials', ...clients.job }
-  checks.check('a wrong secret', (await requestToken(as, { ...job, client_secret: 'wrong' })).error, 'invalid_client')
-  checks.check('a scope that is not for it', (await requestToken(as, { ...job, scope: 'orders:write' })).error, 'invalid_scope')
+  const job = machine(as, clients.job)
+  const token = await job.token()
+  checks.check('GET with its token', `${algorithmOf(token)} ${await call('GET', token)}`, 'RS256 200')
+  checks.check('asked again, it has the same token', (await job.token()) === token, true)
+  const elliptic = await machine(as, clients.ellipticJob).token()
+  checks.check('GET with the token of another machine', `${algorithmOf(elliptic)} ${await call('GET', elliptic)}`, 'ES256 200')
+  checks.check('a wrong secret', await refusal(machine(as, { ...clients.job, client_secret: 'wrong' }).token()), 'invalid_client')
+  checks.check('a scope that is not for it', await refusal(machine(as, clients.job, { scope: 'orders:write' }).token()), 'invalid_scope')
+}
+
+interface Machine {
+  client_id: string
+  client_secret: string
+}
+
+function machine({ issuer }: oauth.AuthorizationServer, client: Machine, options: { scope?: string; resource?: string } = {}): TokenSource {
+  return clientCredentials({ issuer, clientId: client.client_id, clientSecret: client.client_secret, scope: 'orders:read', ...options })
 }
 
 export async function showDevice({ checks, as, call }: Stage): Promise<void> {
-  checks.note('\nDevice: no browser here, so the user enters a code elsewhere')
-  const response = await oauth.deviceAuthorizationRequest(as, clients.tv, oauth.None(), { scope: 'openid orders:read' }, http)
-  const { device_code, verification_uri, user_code } = await oauth.processDeviceAuthorizationResponse(as, clients.tv, response)
-  const poll = () => requestToken(as, { grant_type: 'urn:ietf:params:oauth:grant-type:device_code', device_code, ...clients.tv })
-  checks.check('before the user has answered', (await poll()).error, 'authorization_pending')
+  checks.note('\nDevice: no browser here, so the user enters a code elsewhere (the device asks every 5 s)')
+  const login = (onCode: (code: DeviceCode, browser: Browser) => Promise<void>) =>
+    deviceLogin({
+      issuer: as.issuer,
+      clientId: clients.tv.client_id,
+      scope: 'openid orders:read',
+      onCode: code => onCode(code, new Browser()),
+    })
 
-  const browser = new Browser()
-  const wrong = await browser.submit(await browser.open(verification_uri), { user_code: 'WRNG-CODE' })
-  checks.check('a wrong code', titleOf(wrong), 'Connect a device')
-  const confirm = await browser.submit(wrong, { user_code })
-  checks.check('the code on the device', titleOf(confirm), 'Is this your device?')
-  const consent = await browser.submit(await browser.submit(confirm, { confirm: 'yes' }), credentials)
-  checks.check('logged in and allowed', titleOf(await browser.submit(consent, { answer: 'allow' })), 'Done')
-  checks.check('GET with its token', await call('GET', (await poll()).access_token), '200')
+  const allowed = login(async ({ userCode, verificationUri }, browser) => {
+    const wrong = await browser.submit(await browser.open(verificationUri), { user_code: 'WRNG-CODE' })
+    checks.check('a wrong code', titleOf(wrong), 'Connect a device')
+    const confirm = await browser.submit(wrong, { user_code: userCode })
+    checks.check('the code of the device', titleOf(confirm), 'Is this your device?')
+    const consent = await browser.submit(await browser.submit(confirm, { confirm: 'yes' }), credentials)
+    checks.check('logged in and allowed', titleOf(await browser.submit(consent, { answer: 'allow' })), 'Done')
+  })
+  const declined = login(async ({ userCode, verificationUri }, browser) => {
+    const confirm = await browser.submit(await browser.open(verificationUri), { user_code: userCode })
+    await browser.submit(confirm, { abort: 'yes' })
+  })
+  const [outcome, { accessToken }] = await Promise.all([refusal(declined), allowed])
+  checks.check('GET with its token', await call('GET', accessToken), '200')
+  checks.check('a user who says that it is another device', outcome, 'access_denied')
 }
 
 /** The old grants are off unless somebody switches them on. */

@@ -4,9 +4,10 @@
  */
 import { parseArgs } from 'node:util'
 import { keycloak } from 'scopegate'
+import { clientCredentials, type TokenRequestError } from 'scopegate/client'
 import { createApp } from '../express.js'
 import { type Listening, listen } from '../listen.js'
-import { callApi, fetchToken } from '../m2m-client.js'
+import { callApi } from '../m2m-client.js'
 import { clients, startRealm } from '../realm.js'
 import type { Example } from '../run.js'
 
@@ -22,16 +23,19 @@ export const main: Example = async (checks, args) => {
   }
   try {
     const keycloakUrl = values.keycloak ?? (await start(startRealm())).url
-    const { issuer } = keycloak({ url: keycloakUrl, realm })
+    const issuer = keycloak({ url: keycloakUrl, realm })
     const api = await start(listen(() => createApp({ keycloakUrl, realm, audience: 'orders-api' })))
     const otherApi = await start(listen(() => createApp({ keycloakUrl, realm, audience: 'stock-api' })))
-    checks.note(`Realm ${issuer}, API ${api.url}`)
+    checks.note(`Realm ${issuer.issuer}, API ${api.url}`)
 
-    const machine = { issuer, clientId: clients.machine.id, clientSecret: clients.machine.secret }
-    const plain = await fetchToken('', machine)
-    const scoped = await fetchToken('test_api_access', machine)
-    const wrongSecret = await fetchToken('', { ...machine, clientSecret: 'wrong' }).catch((error: Error) => error.message)
-    checks.check('a wrong client secret gets no token', wrongSecret.match(/answered \d+/)?.[0], 'answered 401')
+    const machine = (scope?: string, clientSecret: string = clients.machine.secret) =>
+      clientCredentials({ issuer, clientId: clients.machine.id, clientSecret, scope })
+    const plain = await machine().token()
+    const scoped = await machine('test_api_access').token()
+    const refused = await machine(undefined, 'wrong')
+      .token()
+      .catch((error: TokenRequestError) => error.status)
+    checks.check('a wrong client secret gets no token', refused, 401)
 
     /** Shows the status, and the challenge of a refusal: its error code, or that it names none. */
     const show = async (route: string, who: string, token: string | undefined, expected: string, { url } = api) => {
