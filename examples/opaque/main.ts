@@ -1,0 +1,48 @@
+/** Opaque access tokens: oidc-provider issues them and keeps them in Redis, the gate asks it about each one. `npm run example opaque`. */
+import { type RedisServer, startRedis } from '../engines/redis.js'
+import { interrupted } from '../listen.js'
+import type { Example } from '../run.js'
+import { showClients, showConsent, showExchange, showWrongRequests } from './authorization.js'
+import { showOutage, showRestart } from './outage.js'
+import { startScene } from './scene.js'
+import { startSite } from './site.js'
+import { connectRedis, memoryStore } from './store.js'
+import { showLifetimes, showPlaces, showRevocation, showScopes } from './tokens.js'
+
+/** `--memory` starts no Redis; `--require-engines` fails where there is none; `--serve` runs until Ctrl-C. */
+export const main: Example = async (checks, args) => {
+  let redis: RedisServer | undefined = args.includes('--memory') ? undefined : await startRedis()
+  const closers: (() => unknown)[] = [() => redis?.stop()]
+  try {
+    const connection = redis && (await connectRedis(redis.url))
+    closers.push(() => connection?.destroy())
+    if (args.includes('--require-engines')) checks.check('redis-server is there', redis !== undefined, true)
+    checks.note(redis ? `state    in Redis, ${redis.url}` : 'state    in this process (no redis-server): restart and outage are left out')
+
+    const scene = await startScene(connection ?? memoryStore())
+    closers.push(scene.stop)
+    checks.note(`issuer   ${scene.issuer.url}\nAPI      ${scene.api.url}/who-am-i`)
+
+    if (args.includes('--serve')) {
+      const site = await startSite(scene)
+      closers.push(site.stop)
+      checks.note(`open     ${site.url} (log in as alice / alice-password or bob / bob-password; Ctrl-C ends it)`)
+      return await interrupted()
+    }
+
+    const clients = await showClients(checks, scene)
+    await showConsent(checks, scene, clients)
+    await showWrongRequests(checks, scene, clients)
+    await showExchange(checks, scene, clients)
+    await showLifetimes(checks, scene, clients)
+    await showScopes(checks, scene, clients)
+    await showPlaces(checks, scene, clients)
+    await showRevocation(checks, scene, clients)
+    if (redis) {
+      await showRestart(checks, scene, clients)
+      redis = await showOutage(checks, scene, clients, redis)
+    }
+  } finally {
+    for (const close of closers.reverse()) await close()
+  }
+}
