@@ -3,7 +3,9 @@ import { shown } from './errors.js'
 
 export function known(options: unknown, names: readonly string[], what: string): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new TypeError(`An object with ${what} is expected (${names.join(', ')}), not ${shown(options)}.`)
+    throw new TypeError(
+      `An object with ${what} is expected (${names.join(', ')}), not ${Array.isArray(options) ? 'a list' : shown(options)}.`,
+    )
   }
   const unknown = Object.keys(options).find(name => !names.includes(name))
   if (unknown !== undefined) throw new TypeError(`\`${unknown}\` is not ${what}; there are ${names.join(', ')}.`)

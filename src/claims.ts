@@ -31,15 +31,8 @@ const FOREIGN_CLAIMS: readonly (readonly [string, string])[] = [
 
 /** Judges the header (RFC 7515 §4.1). `jwk`, `jku`, `x5u` and `x5c` are never looked at: keys come from the issuer alone. */
 export function checkHeader(header: Claims, algorithms: readonly string[]): void {
-  const { alg, typ, kid, cty } = header
-  if (typeof alg !== 'string' || !algorithms.includes(alg)) {
-    throw defect(
-      'algorithm_not_allowed',
-      `alg to be one of ${algorithms.join(' ')}`,
-      shown(alg),
-      'Have the issuer sign with one of these (Keycloak: Clients > the client > Advanced > Access token signature algorithm).',
-    )
-  }
+  checkAlgorithm(header, algorithms)
+  const { typ, kid, cty } = header
   if ('typ' in header && !(typeof typ === 'string' && HEADER_TYPES.includes(typ.toLowerCase()))) {
     throw defect('wrong_token_type', 'the header typ of an access token: JWT, at+jwt or none', shown(typ))
   }
@@ -52,6 +45,17 @@ export function checkHeader(header: Claims, algorithms: readonly string[]): void
   if ('kid' in header && !(typeof kid === 'string' && kid.length <= MAX_KID_LENGTH)) {
     throw defect('token_malformed', `kid to be a string of at most ${MAX_KID_LENGTH} characters`, shown(kid))
   }
+}
+
+/** Judges `alg` (RFC 8725 §3.1): once against every issuer's list, before `iss` is read, and then against that of its issuer. */
+export function checkAlgorithm({ alg }: Claims, algorithms: readonly string[]): void {
+  if (typeof alg === 'string' && algorithms.includes(alg)) return
+  throw defect(
+    'algorithm_not_allowed',
+    `alg to be one of ${algorithms.join(' ')}`,
+    shown(alg),
+    'Have the issuer sign with one of these (Keycloak: Clients > the client > Advanced > Access token signature algorithm).',
+  )
 }
 
 /** Judges the claims of a token whose `iss` is the policy's. Still untrusted: they are only used to refuse. */

@@ -108,8 +108,7 @@ export abstract class AuthError extends Error {
 export function withChallenges<E extends AuthError>(error: E, challenges: readonly string[]): E {
   const { 'WWW-Authenticate': _, ...others } = error.headers
   const [only] = challenges
-  const headers =
-    only === undefined ? others : { 'WWW-Authenticate': challenges.length > 1 ? [...challenges] : only, ...others }
+  const headers = only === undefined ? others : { 'WWW-Authenticate': challenges.length > 1 ? [...challenges] : only, ...others }
   return Object.assign(error, { headers: Object.freeze(headers) })
 }
 

@@ -66,7 +66,7 @@ export function introspectionEndpoint(issuer: IssuerSettings, settings: Settings
         ...(option.signed ? { parse: (text: string) => text } : {}),
       })
       if (!option.signed) return readAnswer(answer, token)
-      const policy = { ...issuer, algorithms: settings.algorithms, clientId: option.clientId }
+      const policy = { ...issuer, clientId: option.clientId }
       return readAnswer(await readSigned(answer as string, policy, keys, askedAt, clock()), token)
     },
     async find() {

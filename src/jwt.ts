@@ -1,10 +1,11 @@
 /** Validates the JWT access tokens of one issuer: claims that need no key, the key, the signature (RFC 7515 §5.2, RFC 7519 §7.2). */
 import { compactVerify } from 'jose'
 import { tokenCache } from './cache.js'
-import { type ClaimPolicy, checkClaims, checkTimes } from './claims.js'
+import { type ClaimPolicy, checkAlgorithm, checkClaims, checkTimes } from './claims.js'
 import { InvalidTokenError, shown } from './errors.js'
 import type { KeySet, VerificationKey } from './jwk.js'
 import type { KeySource } from './keys.js'
+import { HMAC } from './secrets.js'
 import { type AccessToken, accessToken, type DecodedToken } from './token.js'
 
 /** One issuer's part in {@link Validator}: it is given tokens that are taken apart already, and name its issuer. */
@@ -18,6 +19,11 @@ export interface JwtValidator {
   close(): void
 }
 
+/** What the tokens of an issuer are held against. */
+interface JwtPolicy extends ClaimPolicy {
+  readonly algorithms: readonly string[]
+}
+
 interface Verified {
   readonly token: AccessToken
   readonly header: TokenHeader
@@ -29,7 +35,7 @@ interface TokenHeader {
   readonly kid?: string
 }
 
-export function jwtValidator(policy: ClaimPolicy, keys: KeySource, clock: () => number, maxVerifiedTokens: number): JwtValidator {
+export function jwtValidator(policy: JwtPolicy, keys: KeySource, clock: () => number, maxVerifiedTokens: number): JwtValidator {
   const cache = maxVerifiedTokens > 0 ? tokenCache<Verified>(maxVerifiedTokens) : undefined
 
   return {
@@ -47,6 +53,7 @@ export function jwtValidator(policy: ClaimPolicy, keys: KeySource, clock: () => 
     },
     async validate(decoded, key) {
       const { text, header, claims } = decoded
+      checkAlgorithm(header, policy.algorithms)
       checkClaims(header, claims, policy, clock())
       const verified = await verify(decoded, keys, policy.issuer)
       // Keys may have been waited for, and a token does not live on in the meantime.
@@ -94,9 +101,9 @@ async function findKeys(header: TokenHeader, keys: KeySource, issuer: string): P
   return candidates
 }
 
-/** Without kid nothing says which of several keys is meant. */
-function isAmbiguous({ kid }: TokenHeader, candidates: readonly VerificationKey[]): boolean {
-  return kid === undefined && candidates.length > 1
+/** Without kid nothing says which of several keys is meant. Secrets have none: they are tried in order. */
+function isAmbiguous({ alg, kid }: TokenHeader, candidates: readonly VerificationKey[]): boolean {
+  return kid === undefined && candidates.length > 1 && !HMAC.includes(alg)
 }
 
 async function firstThatVerifies(text: string, alg: string, candidates: readonly VerificationKey[]): Promise<VerificationKey> {

@@ -5,6 +5,7 @@ import { type FetchCode, FetchError, fetchJson } from './http.js'
 import type { IssuerSettings } from './issuer-options.js'
 import { type AcceptedKeys, acceptKeys, type KeySet } from './jwk.js'
 import type { Settings } from './options.js'
+import { secretKeys } from './secrets.js'
 import { Store, type StoreStatus } from './store.js'
 
 /** How the asking of an issuer about tokens goes (RFC 7662). */
@@ -40,8 +41,9 @@ const events = channel('scopegate:keys')
 /** Of an issuer that signs nothing. */
 const NO_KEYS = acceptKeys([]).set
 
-/** The keys of one issuer: `jwks` where it is given, else fetched. */
+/** The keys of one issuer: `secrets` or `jwks` where they are given, else fetched. */
 export function keySource(issuer: IssuerSettings, settings: Settings): KeySource {
+  if (issuer.secrets !== undefined) return fixedKeys(issuer.issuer, secretKeys(issuer.secrets))
   if (issuer.isKeyless) return fixedKeys(issuer.issuer, NO_KEYS)
   return issuer.jwks === undefined ? remoteKeys(issuer, settings) : fixedKeys(issuer.issuer, readKeys(issuer.issuer, issuer.jwks.keys))
 }

@@ -5,8 +5,8 @@ import { inRange, isListOfWords, known, wrong } from './checks.js'
 import type { Profile } from './claims.js'
 import { shown } from './errors.js'
 import { type IssuerOptions, type IssuerSettings, readAudience, readIssuer, readProfile } from './issuer-options.js'
-import { KEY_TYPE } from './jwk.js'
 import { readSchemes, type Scheme } from './scheme.js'
+import { ASYMMETRIC, HMAC } from './secrets.js'
 import type { StoreTimes } from './store.js'
 
 /** What an API trusts and asks for. Every duration is in seconds. */
@@ -15,7 +15,7 @@ export interface ResourceServerOptions {
   readonly issuer: string | IssuerOptions | readonly (string | IssuerOptions)[]
   /** Who this API is: `aud` must hold it, or one of a list (RFC 7519 §4.1.3). Mandatory; null, spelled out, means: not checked. */
   readonly audience: string | readonly string[] | null
-  /** Signature algorithms that are taken. Default: RS, PS and ES 256/384/512, EdDSA, Ed25519. Never none and HS*. */
+  /** Signature algorithms that are taken. Default: RS, PS and ES 256/384/512, EdDSA, Ed25519; of an issuer with `secrets`: HS256/384/512. */
   readonly algorithms?: readonly string[]
   /** How far the issuer's clock may be off, in seconds: 0 to 300, default 30. */
   readonly clockTolerance?: number
@@ -52,6 +52,7 @@ export interface Settings {
   readonly issuers: readonly IssuerSettings[]
   readonly schemes: readonly Scheme[]
   readonly bearerFrom: readonly BearerPlace[]
+  /** Those of all issuers. */
   readonly algorithms: readonly string[]
   readonly realm: string
   readonly keys: StoreTimes
@@ -93,7 +94,7 @@ const LATEST_CLOCK = 1e11
 /** @throws TypeError that names the option and says what it may be */
 export function readOptions(options: ResourceServerOptions | IssuerlessOptions): Settings {
   known(options, OPTIONS, 'an option of createResourceServer')
-  const { algorithms = Object.keys(KEY_TYPE), realm = 'api', keys = {}, verifiedTokens, allowInsecureHttp = false } = options
+  const { realm = 'api', keys = {}, verifiedTokens, allowInsecureHttp = false } = options
   const { fetch = (...request) => globalThis.fetch(...request), clock = () => Date.now() / 1000 } = options
   if (typeof allowInsecureHttp !== 'boolean') throw wrong('allowInsecureHttp', 'true or false', allowInsecureHttp)
   if (typeof fetch !== 'function') throw wrong('fetch', 'a function like the global fetch', fetch)
@@ -107,12 +108,15 @@ export function readOptions(options: ResourceServerOptions | IssuerlessOptions):
     if (options.audience !== undefined || options.bearerFrom !== undefined)
       throw new TypeError('`issuer` is missing: `audience` and `bearerFrom` are for the tokens of an issuer.')
   }
+  const algorithms = readAlgorithms(options.algorithms, options.issuer)
+  const hasIssuers = options.issuer !== undefined || schemes.length === 0
+  const issuers = hasIssuers ? readIssuers(options as ResourceServerOptions, algorithms) : []
 
   return Object.freeze({
-    issuers: options.issuer === undefined && schemes.length > 0 ? [] : readIssuers(options as ResourceServerOptions),
+    issuers,
     schemes,
     bearerFrom: readPlaces(options.bearerFrom),
-    algorithms: readAlgorithms(algorithms),
+    algorithms: Object.freeze([...new Set(issuers.flatMap(each => each.algorithms))]),
     realm,
     keys: readTimes(keys),
     maxVerifiedTokens: readVerifiedTokens(verifiedTokens),
@@ -122,7 +126,7 @@ export function readOptions(options: ResourceServerOptions | IssuerlessOptions):
   })
 }
 
-function readIssuers(options: ResourceServerOptions): readonly IssuerSettings[] {
+function readIssuers(options: ResourceServerOptions, algorithms: readonly string[] | undefined): readonly IssuerSettings[] {
   const { issuer, audience, clockTolerance = DEFAULT_TOLERANCE, profile = 'jwt', allowInsecureHttp = false } = options
   if (audience === undefined)
     throw new TypeError(
@@ -131,6 +135,7 @@ function readIssuers(options: ResourceServerOptions): readonly IssuerSettings[] 
   const common = {
     audience: readAudience(audience),
     profile: readProfile(profile),
+    algorithms,
     clockTolerance: inRange('clockTolerance', clockTolerance, [0, 300]),
   }
   const list = Array.isArray(issuer) ? issuer : [issuer as string | IssuerOptions]
@@ -141,10 +146,18 @@ function readIssuers(options: ResourceServerOptions): readonly IssuerSettings[] 
   return issuers
 }
 
-function readAlgorithms(algorithms: unknown): readonly string[] {
-  const supported = Object.keys(KEY_TYPE)
+/** Undefined: the defaults. Shared secrets have algorithms of their own, which nobody needs who has no secrets. */
+function readAlgorithms(algorithms: unknown, issuer: unknown): readonly string[] | undefined {
+  if (algorithms === undefined) return undefined
+  const supported = [issuer].flat().some(each => (each as Partial<IssuerOptions> | null | undefined)?.secrets !== undefined)
+    ? [...ASYMMETRIC, ...HMAC]
+    : ASYMMETRIC
   if (!isListOfWords(algorithms) || !algorithms.every(alg => supported.includes(alg))) {
-    throw wrong('algorithms', `a list out of ${supported.join(' ')} ("none" and shared secrets, HS*, are never taken)`, algorithms)
+    throw wrong(
+      'algorithms',
+      `a list out of ${supported.join(' ')} ("none" is never taken, HS* only from an issuer with \`secrets\`)`,
+      algorithms,
+    )
   }
   return Object.freeze([...algorithms])
 }

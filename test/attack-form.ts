@@ -51,6 +51,45 @@ const secretOf =
   (secret: string | Uint8Array, hash = 'sha256'): Signer =>
   input =>
     createHmac(hash, secret).update(input).digest()
+/** The public key of the well-behaved issuer in whatever form somebody might hold it, each as the secret of a token. */
+function confusedOf({ issuer, sign }: Kit) {
+  const jwk = issuer.jwks.keys[0]!
+  const key = createPublicKey({ key: jwk as never, format: 'jwk' })
+  const pem = key.export({ format: 'pem', type: 'spki' }).toString()
+  const secrets: Record<string, string | Uint8Array> = {
+    PEM: pem,
+    'PEM without the last line feed': pem.trimEnd(),
+    'PEM with CRLF': pem.replaceAll('\n', '\r\n'),
+    'PEM after a blank': ` ${pem}`,
+    'PEM after a BOM': `\ufeff${pem}`,
+    'PEM after a zero-width blank': `\u200b${pem}`,
+    'PEM after a comment': `# key\n${pem}`,
+    'PKCS #1 PEM': key.export({ format: 'pem', type: 'pkcs1' }).toString(),
+    DER: key.export({ format: 'der', type: 'spki' }),
+    'PKCS #1 DER': key.export({ format: 'der', type: 'pkcs1' }),
+    'JWK JSON': JSON.stringify(jwk),
+    'JWKS JSON': JSON.stringify(issuer.jwks),
+    'the modulus': Buffer.from(jwk.n!, 'base64url'),
+  }
+  const named = (alg: string, claims: Record<string, unknown>, kid?: string) => {
+    const signer = (secret: string | Uint8Array) => secretOf(secret, `sha${alg.slice(2)}`)
+    return Object.fromEntries(
+      Object.entries(secrets).map(([name, secret]) => [
+        `${name}, ${alg}, ${Object.values(claims)}`,
+        sign(claims, { alg, kid }, undefined, signer(secret)),
+      ]),
+    )
+  }
+  return { jwk, named }
+}
+
+/** An issuer that shares secrets with the API, beside those that have keys. */
+const SHARING = 'auth_server'
+const SECRET = 'Xw0zVxXwJmUq4mJ6bq0sX2mYH3cQx2n7c6o1r8p5tE0='
+const PREVIOUS = 'p5tE0c6o1r8Xw0zVxXwJmUq4mYH3cQx2n7mJ6bq0sX2='
+const besideSecrets = ({ options }: Kit): Partial<ResourceServerOptions> => ({
+  issuer: [...(options().issuer as readonly string[]), { issuer: SHARING, secrets: [SECRET, PREVIOUS] }],
+})
 const bytes =
   (...values: readonly Uint8Array[]): Signer =>
   () =>
@@ -79,32 +118,32 @@ export const FORM: readonly Attack[] = [
   {
     id: 'T2',
     attack: 'the public key as the secret of an HMAC',
-    tokens: ({ issuer, sign }) => {
-      const jwk = issuer.jwks.keys[0]!
-      const key = createPublicKey({ key: jwk as never, format: 'jwk' })
-      const pem = key.export({ format: 'pem', type: 'spki' }).toString()
-      const secrets: Record<string, string | Uint8Array> = {
-        PEM: pem,
-        'PEM without the last line feed': pem.trimEnd(),
-        'PEM with CRLF': pem.replaceAll('\n', '\r\n'),
-        'PEM after a blank': ` ${pem}`,
-        'PEM after a BOM': `\ufeff${pem}`,
-        'PEM after a zero-width blank': `\u200b${pem}`,
-        'PEM after a comment': `# key\n${pem}`,
-        'PKCS #1 PEM': key.export({ format: 'pem', type: 'pkcs1' }).toString(),
-        DER: key.export({ format: 'der', type: 'spki' }),
-        'PKCS #1 DER': key.export({ format: 'der', type: 'pkcs1' }),
-        'JWK JSON': JSON.stringify(jwk),
-        'JWKS JSON': JSON.stringify(issuer.jwks),
-        'the modulus': Buffer.from(jwk.n!, 'base64url'),
-      }
-      const confused = (secret: string | Uint8Array, alg: string, hash?: string) =>
-        sign({ iss: issuer.issuer }, { alg, kid: jwk.kid }, undefined, secretOf(secret, hash))
-      const named = (alg: string, hash?: string) =>
-        Object.fromEntries(Object.entries(secrets).map(([name, secret]) => [`${name}, ${alg}`, confused(secret, alg, hash)]))
+    tokens: kit => {
+      const { jwk, named } = confusedOf(kit)
+      const make = (alg: string) => named(alg, { iss: kit.issuer.issuer }, jwk.kid)
       return [
-        ...shots('algorithm_not_allowed', { ...named('HS256'), ...named('HS384', 'sha384'), ...named('HS512', 'sha512') }),
-        ...shots('bad_signature', named('RS256')),
+        ...shots('algorithm_not_allowed', { ...make('HS256'), ...make('HS384'), ...make('HS512') }),
+        ...shots('bad_signature', make('RS256')),
+      ]
+    },
+  },
+  {
+    id: 'T2',
+    attack: 'the public key as the secret of an HMAC, where another issuer has secrets',
+    gate: besideSecrets,
+    tokens: kit => {
+      const { jwk, named } = confusedOf(kit)
+      const { sign } = kit
+      const rightly = sign({ iss: SHARING }, { alg: 'HS256', kid: undefined }, undefined, secretOf(SECRET))
+      return [
+        ...shots('accepted', { 'a right one of the secrets': rightly, 'a right one of the keys': sign() }),
+        ...shots('algorithm_not_allowed', {
+          ...named('HS256', { iss: kit.issuer.issuer }, jwk.kid),
+          ...named('HS512', { iss: OWN }, 'rsa'),
+          'the secret of the other': sign({}, { alg: 'HS256' }, undefined, secretOf(SECRET)),
+          'a key under the name of the other': sign({ iss: SHARING }),
+        }),
+        ...shots('bad_signature', { ...named('HS256', { iss: SHARING }, jwk.kid), ...named('HS384', { iss: SHARING }) }),
       ]
     },
   },
@@ -123,6 +162,40 @@ export const FORM: readonly Attack[] = [
         each(['', 'undefined', 'oct'], kid => sign({}, { kid }, undefined, secretOf(''))),
       ),
     ],
+  },
+  {
+    id: 'T3',
+    attack: "an empty, guessed or foreign secret where an issuer has secrets, and its own under another's name",
+    gate: besideSecrets,
+    tokens: ({ sign }) => {
+      const of = (secret: string, claims: object = {}, header: object = {}) =>
+        sign({ iss: SHARING, ...claims }, { alg: 'HS256', kid: undefined, ...header }, undefined, secretOf(secret))
+      return [
+        ...shots('accepted', {
+          'the current one': of(SECRET),
+          'the previous one': of(PREVIOUS),
+          ...each(['', 'oct', '../../dev/null', 'rsa', '__proto__'], kid => of(SECRET, {}, { kid })),
+        }),
+        ...shots('bad_signature', {
+          ...each(
+            ['', ' ', 'secret', 'undefined', 'null', '\0'.repeat(32), SECRET.slice(0, -1), `${SECRET} `, SECRET.toUpperCase()],
+            secret => of(secret),
+          ),
+          'the bytes that it might be a form of': of(Buffer.from(SECRET, 'base64').toString('latin1')),
+          'cut short': sign({ iss: SHARING }, { alg: 'HS256' }, undefined, input => secretOf(SECRET)(input).subarray(0, 16)),
+          'another hash': of(SECRET, {}, { alg: 'HS512' }),
+          'a kid that leads to nothing, and an empty secret': of('', {}, { kid: 'undefined' }),
+        }),
+        ...shots(
+          'wrong_issuer',
+          each(['', `${SHARING} `, SHARING.toUpperCase(), [SHARING]], iss => of(SECRET, { iss })),
+        ),
+        ...shots('algorithm_not_allowed', {
+          ...each(['none', 'hs256', 'HS1', 'HS256 ', 'RS256', 'ES256', 'EdDSA', 'dir', 'A128KW'], alg => of(SECRET, {}, { alg })),
+          "under the keys' name": of(SECRET, { iss: OWN }),
+        }),
+      ]
+    },
   },
   {
     id: 'T4',

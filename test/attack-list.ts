@@ -246,11 +246,4 @@ export const CHAPTERS_WAITING: typeof WAITING = [
     why: 'not built; a token works until it expires, or its key is withdrawn',
   },
 ]
-export const PARTS_WAITING: typeof WAITING = [
-  {
-    id: 'T3',
-    what: "a weak secret of an issuer's own",
-    why: 'no shared secrets yet: HS256 and its kind are refused wherever they are asked for',
-  },
-  { id: 'T25', what: 'RSA keys made by ROCA', why: 'not looked for' },
-]
+export const PARTS_WAITING: typeof WAITING = [{ id: 'T25', what: 'RSA keys made by ROCA', why: 'not looked for' }]

@@ -1,4 +1,5 @@
 /** Attacks that only a mistake of the API's author would let in: each is a TypeError where it is written. */
+import { createPublicKey } from 'node:crypto'
 import { type AccessToken, createResourceServer, scope } from 'scopegate'
 import { createRequireAuth } from 'scopegate/express'
 import { b64, type Kit, OWN } from './attack-forge.js'
@@ -22,6 +23,25 @@ export const MISUSE: readonly Misuse[] = [
       'an oct key': () => createResourceServer(options({ issuer: fixed({ kty: 'oct', k: b64('x'.repeat(32)), kid: keys.rsa.kid }) })),
       'an empty oct key': () => createResourceServer(options({ issuer: fixed({ kty: 'oct', k: '' }) })),
     }),
+  },
+  {
+    id: 'T3',
+    attack: "secrets of an issuer's own that are weak, or no secrets",
+    message: /secret/,
+    make: ({ options, keys }) => {
+      const sharing = (...secrets: readonly unknown[]) => createResourceServer(options({ issuer: { issuer: OWN, secrets } as never }))
+      return {
+        none: () => sharing(),
+        empty: () => sharing(''),
+        'an unset variable': () => sharing(undefined),
+        short: () => sharing('x'.repeat(31)),
+        'a short one behind a long one': () => sharing('x'.repeat(32), 'secret'),
+        'the same twice': () => sharing('x'.repeat(32), 'x'.repeat(32)),
+        'a public key': () => sharing(createPublicKey(keys.rsa.privateKey).export({ format: 'pem', type: 'spki' })),
+        'beside keys': () =>
+          createResourceServer(options({ issuer: { issuer: OWN, secrets: ['x'.repeat(32)], jwks: { keys: [keys.rsa.jwk] } } })),
+      }
+    },
   },
   {
     id: 'T25',

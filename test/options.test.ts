@@ -27,6 +27,7 @@ describe('options', () => {
         jwks: undefined,
         introspection: undefined,
         isKeyless: false,
+        algorithms: settings.algorithms,
       },
     ])
     expect(Math.abs(settings.clock() - Date.now() / 1000)).toBeLessThan(1)

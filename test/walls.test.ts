@@ -28,6 +28,7 @@ const floors = [
     'scrypt',
     'store',
     'jwk',
+    'secrets',
     'rights',
   ],
   ['discovery', 'keys'],
