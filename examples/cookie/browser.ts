@@ -38,7 +38,7 @@ export async function showBrowser(checks: Checker, browser: Browser, { port, oth
   )
   checks.check("what the page's script sees of it", await page.evaluate('document.cookie'), '')
 
-  const loaded = await answered(page, 'Load orders')
+  const loaded = await answered(page, 'Load orders', 'GET')
   checks.check('load', loaded.status, 200)
   checks.check('the request carried', loaded.carried, [COOKIE])
   const before = await page.getByRole('listitem').allTextContents()
@@ -46,19 +46,26 @@ export async function showBrowser(checks: Checker, browser: Browser, { port, oth
   await page.getByLabel('New order').fill('a vase')
   checks.check('an order from this page', (await answered(page, 'Add order')).status, 201)
 
-  checks.note('\nA form on another site orders 1,000 teapots')
+  checks.note('\nAnother page reads the orders by script, and orders 1,000 teapots by a form')
   const lured = async (host: string) => {
     const other = await context.newPage()
     await other.goto(`https://${host}:${otherPort}/`)
+    const read = await other.evaluate(
+      `fetch('${url}/api/orders', { credentials: 'include' }).then(answer => answer.text(), error => error.name)`,
+    )
     const taken = await answered(other, 'Take the prize')
     await other.close()
-    return taken
+    return { read, ...taken }
   }
-  checks.check('on elsewhere.test: SameSite keeps the cookie back', await lured('elsewhere.test'), { status: 401, carried: [] })
+  checks.check('on elsewhere.test: SameSite keeps the cookie back', await lured('elsewhere.test'), {
+    read: 'TypeError',
+    status: 401,
+    carried: [],
+  })
   // To SameSite a sub-domain, and another port, is the same site: here the gate's look at Sec-Fetch-Site is all there is.
-  checks.check(`on news.${HOST}: the gate refuses`, await lured(`news.${HOST}`), { status: 403, carried: [COOKIE] })
-  checks.check(`on another port of ${HOST}: the gate refuses`, await lured(HOST), { status: 403, carried: [COOKIE] })
-  await answered(page, 'Load orders')
+  checks.check(`on news.${HOST}: the gate refuses`, await lured(`news.${HOST}`), { read: 'TypeError', status: 403, carried: [COOKIE] })
+  checks.check(`on another port of ${HOST}: the gate refuses`, await lured(HOST), { read: 'TypeError', status: 403, carried: [COOKIE] })
+  await answered(page, 'Load orders', 'GET')
   checks.check('the orders now', await page.getByRole('listitem').allTextContents(), [...before, 'a vase'])
 
   checks.note('\nPlain HTTP on the same host')
@@ -78,7 +85,7 @@ export async function showBrowser(checks: Checker, browser: Browser, { port, oth
   await page.getByRole('button', { name: 'Sign out' }).click()
   await page.waitForURL(`${url}/`)
   checks.check('cookies left', (await context.cookies()).length, 0)
-  checks.check('load in a page that is still open', (await answered(stale, 'Load orders')).status, 401)
+  checks.check('load in a page that is still open', (await answered(stale, 'Load orders', 'GET')).status, 401)
   checks.check('it says', await stale.getByRole('status').textContent(), 'You are signed out. Sign in')
   await context.close()
 }
@@ -93,8 +100,8 @@ async function signIn(page: Page, user: string, password: string): Promise<void>
 }
 
 /** Presses a button and waits for the API: its status, and the names of the cookies that went along. */
-async function answered(page: Page, button: string): Promise<{ status: number; carried: string[] }> {
-  const waiting = page.waitForResponse(response => response.url().endsWith('/api/orders'))
+async function answered(page: Page, button: string, method = 'POST'): Promise<{ status: number; carried: string[] }> {
+  const waiting = page.waitForResponse(response => response.url().endsWith('/api/orders') && response.request().method() === method)
   await page.getByRole('button', { name: button }).click()
   const response = await waiting
   await response.finished()

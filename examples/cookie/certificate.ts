@@ -1,5 +1,8 @@
-/** A certificate for this run alone: made by openssl, held in memory, never written anywhere. */
+/** A key and a certificate for this run alone: openssl makes them, and what it wrote is gone before anything uses them. */
 import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 export interface Certificate {
@@ -11,7 +14,7 @@ export interface Certificate {
 
 const ARGUMENTS = [
   ...['req', '-x509', '-days', '1', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'],
-  ...['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', '-', '-out', '-'],
+  ...['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'key.pem', '-out', 'cert.pem'],
 ]
 
 /**
@@ -20,17 +23,16 @@ const ARGUMENTS = [
  * @throws Error where openssl is not installed: Node makes keys, but no certificates
  */
 export async function makeCertificate(): Promise<Certificate> {
-  const { stdout } = await promisify(execFile)('openssl', ARGUMENTS).catch(({ code, stderr }) => {
-    // Not the error itself: it repeats the command and all of its output.
-    throw new Error(
-      code === 'ENOENT'
-        ? 'There is no openssl, which makes the certificate of this example: apt-get install openssl'
-        : `openssl made no certificate: ${stderr}`,
-    )
-  })
-  const [key, cert] = ['PRIVATE KEY', 'CERTIFICATE'].map(
-    label => new RegExp(`-----BEGIN ${label}-----[^-]+-----END ${label}-----\\n`).exec(stdout)?.[0],
-  )
-  if (key === undefined || cert === undefined) throw new Error('openssl made no key and certificate in the form that is read here.')
-  return { cert, key }
+  // Nobody else may look into a folder of mkdtemp.
+  const cwd = await mkdtemp(join(tmpdir(), 'scopegate-certificate-'))
+  try {
+    await promisify(execFile)('openssl', ARGUMENTS, { cwd })
+    const [cert, key] = await Promise.all(['cert.pem', 'key.pem'].map(name => readFile(join(cwd, name), 'utf8')))
+    return { cert: cert!, key: key! }
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
+    throw new Error('There is no openssl, which makes the certificate of this example: apt-get install openssl', { cause })
+  } finally {
+    await rm(cwd, { recursive: true })
+  }
 }

@@ -1,9 +1,9 @@
 /** A login over HTTPS that keeps the access token in a cookie: `npm run example cookie`, and `-- --serve` to try it by hand. */
 import { X509Certificate } from 'node:crypto'
-import { once } from 'node:events'
 import { parseArgs } from 'node:util'
 import type { Checker } from '../check.js'
 import { openBrowser } from '../engines/chromium.js'
+import { interrupted } from '../listen.js'
 import { users } from '../realm.js'
 import type { Example } from '../run.js'
 import { HOST, HOSTS, showBrowser } from './browser.js'
@@ -43,5 +43,5 @@ async function untilStopped(checks: Checker, { otherPort }: Site): Promise<void>
   for (const [user, { password }] of Object.entries(users)) checks.note(`sign in as ${user} with ${password}`)
   checks.note(`another site, whose form orders here: https://127.0.0.1:${otherPort}, and https://localhost:${otherPort} for another port`)
   checks.note('Your browser warns, because nobody vouches for a certificate made on the spot. Ctrl-C ends it.')
-  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
+  await interrupted()
 }
