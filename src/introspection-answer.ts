@@ -12,6 +12,7 @@ export type Answer = { readonly claims: Claims } | { readonly active: unknown }
 const TOKEN_TYPES = ['bearer', 'dpop']
 /** Of servers that say it by a member of their own: Ory Hydra, Amazon Cognito. */
 const TOKEN_USES = ['access_token', 'access']
+const SAID_BY_THE_TOKEN = ['sub', 'aud']
 const SIGNED_TYPE = 'token-introspection+jwt'
 /** Seconds: `iat` is a whole number, so it may lie before the moment at which it was written. */
 const WHOLE_SECOND = 1
@@ -78,6 +79,15 @@ export async function readSigned(text: string, policy: SignedPolicy, keys: KeySo
   if (!(typeof iat === 'number' && iat >= earliest && iat <= latest)) throw expected(`iat from ${earliest} to ${latest}`, iat)
   if (token_introspection === undefined) throw expected('the claim token_introspection', undefined)
   return token_introspection
+}
+
+/**
+ * The claims of an answer about a JWT that was verified here: with whom the token is of and for, which a server may leave out since the
+ * token says it. Its rights are never added: to leave those out may be the answer.
+ */
+export function completed(claims: Claims, local: AccessToken | undefined): Claims {
+  const missing = Object.entries(local?.claims ?? {}).filter(([name]) => SAID_BY_THE_TOKEN.includes(name) && !(name in claims))
+  return missing.length === 0 ? claims : (Object.freeze(Object.assign(Object.create(null), claims, Object.fromEntries(missing))) as Claims)
 }
 
 /**

@@ -3,7 +3,7 @@ import { channel } from 'node:diagnostics_channel'
 import { tokenCache } from './cache.js'
 import { InvalidTokenError, UnavailableError } from './errors.js'
 import { FetchError } from './http.js'
-import { type Answer, answeredToken, judgeAnswer } from './introspection-answer.js'
+import { type Answer, answeredToken, completed, judgeAnswer } from './introspection-answer.js'
 import { introspectionEndpoint } from './introspection-request.js'
 import type { IssuerSettings } from './issuer-options.js'
 import type { IntrospectionStatus, KeySource } from './keys.js'
@@ -127,8 +127,9 @@ export function introspector(issuer: IssuerSettings, settings: Settings, keys: K
           throw error instanceof FetchError ? unavailable(issuer.issuer, error, backOffRest()) : error
         }))
       if (!('claims' in answer)) throw notActive(issuer.issuer, answer.active)
-      judgeAnswer(answer.claims, issuer, clock())
-      return answeredToken(answer.claims, issuer.issuer, text, local)
+      const claims = completed(answer.claims, local)
+      judgeAnswer(claims, issuer, clock())
+      return answeredToken(claims, issuer.issuer, text, local)
     },
     warmup: () => endpoint.find(),
     refresh: () => endpoint.refresh(),
