@@ -36,7 +36,7 @@ export async function showBrowser(checks: Checker, browser: Browser, { port, oth
       ...{ name: COOKIE, domain: HOST, path: '/', secure: true, httpOnly: true, sameSite: 'Strict' },
     },
   )
-  checks.check("what the page's script sees of it", await page.evaluate('document.cookie'), '')
+  checks.check("what the page's script sees of it", await page.evaluate(`document.cookie ? 'something' : 'nothing'`), 'nothing')
 
   const loaded = await answered(page, 'Load orders', 'GET')
   checks.check('load', loaded.status, 200)

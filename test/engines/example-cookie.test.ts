@@ -40,7 +40,7 @@ test('shows all of it with Chromium, ends with 0, and prints no token and no pas
     /^ {2}she gets: \["__Host-token=\.\.\.; .*HttpOnly; Secure; SameSite=Strict"\]$/m,
     /^ {2}on elsewhere\.test: .*: \{"read":"TypeError","status":401,"carried":\[\]\}$/m,
     /^ {2}on news\.shop\.test: .*: \{"read":"TypeError","status":403,"carried":\["__Host-token"\]\}$/m,
-    /^ {2}what the page's script sees of it: $/m,
+    /^ {2}what the page's script sees of it: nothing$/m,
     /^ {2}it says: You are signed out\. Sign in$/m,
   ]) {
     expect(run.output).toMatch(line)
