@@ -1,10 +1,13 @@
 /** The example `opaque` with its state in a real Redis, and its pages in a real browser. */
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createClient } from 'redis'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { openBrowser } from '../../examples/engines/chromium.js'
 import { startRedis } from '../../examples/engines/redis.js'
-import { type Scene, startScene } from '../../examples/opaque/scene.js'
+import { revokeToken } from '../../examples/opaque/client.js'
+import type { Registered } from '../../examples/opaque/registry.js'
+import { call, type Scene, startScene, tokenFor, verdict } from '../../examples/opaque/scene.js'
 import { startSite } from '../../examples/opaque/site.js'
 import { connectRedis, memoryStore } from '../../examples/opaque/store.js'
 import { describeState } from '../opaque-state.js'
@@ -38,6 +41,68 @@ test('a command fails at once while Redis is away, and works again when it is ba
     await redis!.stop()
     await again?.stop()
   }
+})
+
+describe('what the example opaque leaves in Redis', () => {
+  let redis: NonNullable<Awaited<ReturnType<typeof startRedis>>>
+  let look: ReturnType<typeof createClient>
+  let store: Awaited<ReturnType<typeof connectRedis>>
+  let scene: Scene
+  let shop: Registered
+  beforeAll(async () => {
+    redis = (await startRedis())!
+    look = createClient({ url: redis.url })
+    await look.connect()
+    store = await connectRedis(redis.url)
+    scene = await startScene(store)
+  })
+  afterAll(async () => {
+    await scene?.stop()
+    store?.destroy()
+    look?.destroy()
+    await redis?.stop()
+  })
+  beforeEach(async () => {
+    await look.flushAll()
+    shop = await scene.issuer.clients.add({ name: 'Shop', redirectUris: ['http://127.0.0.1:9/callback'] })
+  })
+
+  /** The names of all keys without an end; what an id stands in is a star. */
+  async function endless(): Promise<string[]> {
+    const keys = await look.keys('*')
+    const without = await Promise.all(keys.map(async key => (await look.ttl(key)) === -1))
+    return keys
+      .filter((_, index) => without[index])
+      .map(key => key.replace(/^(oidc:\w+:).*/, '$1*'))
+      .sort()
+  }
+
+  test('a token without end and its grant have no end, and outlive the session', async () => {
+    const token = await tokenFor(scene.issuer.url, 'alice', shop, 'orders:read')
+    expect(await endless()).toEqual(['oidc:AccessToken:*', 'oidc:Client:*', 'oidc:Grant:*', 'oidc:grant:*', 'oidc:grants:*'])
+    const sessions = await look.keys('oidc:Session:*')
+    expect(sessions).toHaveLength(1)
+    await look.del([...sessions, ...(await look.keys('oidc:by:uid:*'))])
+    expect(await verdict(call(scene.api.url, '/who-am-i', token))).toBe('200')
+  })
+
+  test('a revoked token takes its grant along, and so does all that a user gave a client', async () => {
+    const { url } = scene.issuer
+    expect(await revokeToken(url, shop, await tokenFor(url, 'alice', shop, 'orders:read'))).toBe(200)
+    expect(await endless()).toEqual(['oidc:Client:*'])
+    await tokenFor(url, 'alice', shop, 'orders:read')
+    await tokenFor(url, 'alice', shop, 'orders:read')
+    await scene.issuer.revokeAll('alice', shop.clientId)
+    expect(await endless()).toEqual(['oidc:Client:*'])
+    expect(await look.keys('oidc:[ag]*')).toEqual([])
+  })
+
+  test('a token with an end leaves nothing', async () => {
+    const brief = await scene.issuer.clients.add({ name: 'Brief', redirectUris: [shop.redirectUri], tokenSeconds: 30 })
+    await tokenFor(scene.issuer.url, 'alice', brief, 'orders:read')
+    expect(await endless()).toEqual(['oidc:Client:*', 'oidc:Client:*'])
+    expect(await look.ttl((await look.keys('oidc:Grant:*'))[0]!)).toBeGreaterThan(80)
+  })
 })
 
 test('npm run example opaque shows everything with Redis, and prints no token and no secret', async () => {

@@ -50,8 +50,12 @@ export const oidcClients = {
   keyed: { id: 'orders-api-with-a-key' },
 } as const
 
-/** Audiences, as `resource` asks for them. */
-export const resources = { orders: 'https://orders.example.test', stock: 'https://stock.example.test' } as const
+/** Audiences, as `resource` asks for them; tokens for the last are JWTs, which oidc-provider neither keeps nor introspects. */
+export const resources = {
+  orders: 'https://orders.example.test',
+  stock: 'https://stock.example.test',
+  signed: 'https://signed.example.test',
+} as const
 
 /** The access tokens' lifetime: short ones are of the scope `brief`. */
 export const oidcSeconds = { usual: 300, brief: 2 } as const
@@ -59,13 +63,14 @@ export const oidcSeconds = { usual: 300, brief: 2 } as const
 const SCOPES = ['orders:read', 'orders:admin', 'brief']
 const generate = promisify(generateKeyPair)
 
-export async function startOidc(): Promise<Oidc> {
+/** @param signs whether it signs introspection answers where it is asked to */
+export async function startOidc({ signs = true } = {}): Promise<Oidc> {
   const oidc = await loadProvider()
   const server = createServer().listen(0, '127.0.0.1')
   await new Promise(resolve => server.once('listening', resolve))
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const keyed = await generate('rsa', { modulusLength: 2048 })
-  const provider = new oidc.Provider(issuer, await configuration(keyed.publicKey))
+  const provider = new oidc.Provider(issuer, await configuration(keyed.publicKey, signs))
   provider.on('server_error', (_, error) => console.error(error))
   provider.registerGrantType('password', passwordGrant(provider), ['username', 'scope', 'resource'])
   server.on('request', provider.callback())
@@ -82,10 +87,10 @@ export async function startOidc(): Promise<Oidc> {
   }
 }
 
-async function configuration(publicKey: KeyObject) {
+async function configuration(publicKey: KeyObject, signs: boolean) {
   const { privateKey } = await generate('rsa', { modulusLength: 2048 })
   const none = { redirect_uris: [], response_types: [] }
-  const api = { ...none, grant_types: [], introspection_signed_response_alg: 'RS256' }
+  const api = { ...none, grant_types: [] }
   const { machine, api: secret, keyed } = oidcClients
   return {
     adapter: createMemoryAdapter(),
@@ -116,12 +121,12 @@ async function configuration(publicKey: KeyObject) {
       clientCredentials: { enabled: true },
       revocation: { enabled: true, allowedPolicy: () => true },
       introspection: { enabled: true, allowedPolicy: () => true },
-      jwtIntrospection: { enabled: true },
+      jwtIntrospection: { enabled: signs },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => resources.orders,
         useGrantedResource: () => true,
-        getResourceServerInfo: (context: Context, resource: string) => opaque(resource, context.oidc.params.scope),
+        getResourceServerInfo: (context: Context, resource: string) => resourceServer(resource, context.oidc.params.scope),
       },
     },
   }
@@ -131,9 +136,11 @@ function lifetime(_: Context, { resourceServer }: { resourceServer: { accessToke
   return resourceServer.accessTokenTTL
 }
 
-function opaque(audience: string, scope = ''): ResourceServerInfo {
+function resourceServer(audience: string, scope = ''): ResourceServerInfo {
   const accessTokenTTL = scope.includes('brief') ? oidcSeconds.brief : oidcSeconds.usual
-  return { audience, scope: SCOPES.join(' '), accessTokenTTL, accessTokenFormat: 'opaque' }
+  const of = { audience, scope: SCOPES.join(' '), accessTokenTTL }
+  if (audience !== resources.signed) return { ...of, accessTokenFormat: 'opaque' }
+  return { ...of, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } }
 }
 
 /** Gives whoever asks a user's tokens: how users log in is not what these tests are about. */
@@ -148,7 +155,7 @@ function passwordGrant(provider: Provider) {
     const source = { client, accountId, grantId, scope, gty: 'password' }
     const access = new AccessToken(source)
     const refresh = new RefreshToken(source)
-    access.resourceServer = new provider.ResourceServer(resource, opaque(resource, scope))
+    access.resourceServer = new provider.ResourceServer(resource, resourceServer(resource, scope))
     context.body = {
       access_token: await access.save(),
       refresh_token: await refresh.save(),
