@@ -22,7 +22,10 @@ export interface TokenSource {
    * `allowInsecureHttp`; and what fetch throws
    */
   fetch(url: string | URL | Request, init?: RequestInit): Promise<Response>
-  /** Forgets the token and ends the request for one that is under way. After that every call fails with the code `closed`. */
+  /**
+   * Forgets the token and ends the request for one that is under way; only a refresh is let finish, for `onTokens` to get its result.
+   * After that every call fails with the code `closed`.
+   */
   close(): void
 }
 
@@ -113,7 +116,8 @@ export function refreshing(tokens: Tokens, options: RefreshingOptions): TokenSou
         if (late.age() < late.lifetime) return late
       }
       const { tokens: next, ...times } = await refresh()
-      current = Object.freeze({ ...current, ...next, refreshToken })
+      const { expiresAt: _, ...kept } = current
+      current = Object.freeze({ ...kept, ...next, refreshToken })
       const issued = { tokens: current, ...times }
       await store(issued)
       return issued
@@ -145,7 +149,8 @@ function source(settings: Settings, obtain: (signal: AbortSignal) => Promise<Iss
 /** The tokens to begin with, where they say how long they are good for. */
 function readTokens(tokens: Tokens): Issued | undefined {
   const { accessToken, refreshToken, expiresAt } = tokens ?? ({} as Partial<Tokens>)
-  if (typeof accessToken !== 'string' || accessToken === '') throw new TypeError('`tokens.accessToken` must be a text that is not empty.')
+  if (typeof accessToken !== 'string' || !/^[\x21-\x7e]+$/.test(accessToken))
+    throw new TypeError('`tokens.accessToken` must be a text that a header can carry.')
   if (typeof refreshToken !== 'string' || refreshToken === '')
     throw new TypeError('`tokens.refreshToken` is missing. Many issuers give one only where the scope `offline_access` was asked for.')
   if (expiresAt === undefined) return undefined

@@ -1,4 +1,5 @@
 /** What the client's tests stand on: an issuer that answers as told, a real one (oidc-provider) with logins, and time that skips. */
+import { generateKeyPairSync } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
@@ -182,6 +183,8 @@ export async function realIssuer(keyedJwks: readonly object[] = []): Promise<Rea
   const none = { redirect_uris: [], response_types: [] }
   const provider = new Provider(issuer, {
     adapter: createMemoryAdapter(),
+    jwks: { keys: [generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' })] },
+    ttl: { AccessToken: 3600, ClientCredentials: 300, DeviceCode: 600, Grant: 3600, IdToken: 3600, RefreshToken: 3600, Session: 3600 },
     clients: [
       { ...none, client_id: 'terminal', token_endpoint_auth_method: 'none', grant_types: [DEVICE, 'refresh_token'] },
       { ...none, client_id: 'machine', client_secret: SECRET, grant_types: ['client_credentials'] },
