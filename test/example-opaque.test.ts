@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Browser, titleOf } from '../examples/grants/browser.js'
-import { beginAuthorization, exchangeCode } from '../examples/opaque/client.js'
+import { beginAuthorization, exchangeCode, revokeToken } from '../examples/opaque/client.js'
 import type { Registered } from '../examples/opaque/registry.js'
 import { allowed, call, passwords, type Scene, startScene, toConsent, tokenFor, verdict } from '../examples/opaque/scene.js'
 import { startSite } from '../examples/opaque/site.js'
@@ -88,6 +88,23 @@ describe('the authorization server of the example opaque', () => {
     const { browser, page } = await toConsent('alice', url, shop.redirectUri)
     const second = await browser.open(`${page.url}/login`, new URLSearchParams({ name: 'bob', password: passwords.bob }))
     expect(second.status).toBe(401)
+  })
+
+  test('asks at each login anew, so that revoking one token ends no other one of the same browser', async () => {
+    const browser = new Browser(shop.redirectUri)
+    const tokens: string[] = []
+    for (const time of ['first', 'second']) {
+      const { url, pending } = beginAuthorization(scene.issuer.url, shop, 'orders:read')
+      const page = await browser.open(url)
+      const consent = time === 'first' ? await browser.submit(page, { name: 'alice', password: passwords.alice }) : page
+      expect(titleOf(consent)).toBe('Allow access?')
+      const back = new URL((await browser.submit(consent, { answer: 'allow' })).url)
+      const { access_token = '' } = await exchangeCode(scene.issuer.url, shop, back.searchParams.get('code')!, pending)
+      tokens.push(access_token)
+    }
+    expect(await revokeToken(scene.issuer.url, shop, tokens[0]!)).toBe(200)
+    expect(await verdict(call(scene.api.url, '/who-am-i', tokens[0]))).toBe('401 invalid_token')
+    expect(await verdict(call(scene.api.url, '/who-am-i', tokens[1]))).toBe('200')
   })
 
   test('asks for PKCE', async () => {

@@ -33,6 +33,10 @@ export function describeState(name: string, open: () => Promise<{ store: Store; 
       expect(await adapter('Session').findByUid('u2')).toBeUndefined()
       await adapter('Session').destroy('s1')
       expect(await adapter('Session').findByUid('u1')).toBeUndefined()
+      await adapter('Session').upsert('s2', { uid: 'u1', accountId: 'carol' }, 60)
+      expect(await adapter('Session').findByUid('u1')).toEqual({ uid: 'u1', accountId: 'carol' })
+      await adapter('Session').destroy('s2')
+      expect(await adapter('Session').findByUid('u1')).toBeUndefined()
     })
 
     test('finds a device code by what its user types', async () => {

@@ -22,23 +22,28 @@ export function redisAdapter(store: Store, alreadyUsed: () => Error) {
       const { payload, consumed } = await store.hGetAll(keyOf(id))
       return payload === undefined ? undefined : { ...JSON.parse(payload), ...(consumed && { consumed: Number(consumed) }) }
     }
-    async function findBy(name: string, value: string) {
-      const [id] = await store.sMembers(`oidc:${name}:${value}`)
+    /** Of one name there is one at a time: a session that changes its id keeps its `uid`. */
+    async function point(name: string, id: string, seconds: number | undefined) {
+      await store.hSet(`oidc:by:${name}`, 'id', id)
+      if (seconds !== undefined) await store.expire(`oidc:by:${name}`, seconds)
+    }
+    async function findBy(name: string) {
+      const { id } = await store.hGetAll(`oidc:by:${name}`)
       return id === undefined ? undefined : find(id)
     }
 
     return {
       find,
-      findByUid: (uid: string) => findBy('uid', uid),
-      findByUserCode: (userCode: string) => findBy('userCode', userCode),
+      findByUid: (uid: string) => findBy(`uid:${uid}`),
+      findByUserCode: (userCode: string) => findBy(`userCode:${userCode}`),
       async upsert(id: string, payload: Payload, seconds?: number) {
         const { grantId, accountId, clientId, uid, userCode } = payload
         await store.hSet(keyOf(id), 'payload', JSON.stringify(payload))
         if (seconds !== undefined) await store.expire(keyOf(id), seconds)
         if (grantId !== undefined) await remember(`oidc:grant:${grantId}`, keyOf(id), seconds)
         if (model === 'Grant') await remember(grantsOf(accountId, clientId), id, seconds)
-        if (model === 'Session' && uid !== undefined) await remember(`oidc:uid:${uid}`, id, seconds)
-        if (userCode !== undefined) await remember(`oidc:userCode:${userCode}`, id, seconds)
+        if (model === 'Session' && uid !== undefined) await point(`uid:${uid}`, id, seconds)
+        if (userCode !== undefined) await point(`userCode:${userCode}`, id, seconds)
       },
       async consume(id: string) {
         // One step in Redis: of two requests with the same code only one comes through (RFC 6749 §4.1.2).
