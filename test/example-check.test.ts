@@ -1,8 +1,11 @@
 /** The checker of the examples: an example must not be able to end with 0 where something is not as it says. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { checker } from '../examples/check.js'
 import { startExample } from './example-program.js'
+
+// Each starts a program, on machines that do more at a time.
+vi.setConfig({ testTimeout: 60_000 })
 
 test('a difference is marked, said and counted', () => {
   const lines: string[] = []

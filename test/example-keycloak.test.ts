@@ -1,7 +1,11 @@
 /** `npm run example keycloak`, on the embedded realm. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createTestIssuer } from 'scopegate/testing'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type Realm, startRealm } from '../examples/realm.js'
 import { type Run, runExample } from './example-program.js'
+
+// Each starts a program, on machines that do more at a time.
+vi.setConfig({ testTimeout: 60_000 })
 
 const LINES = `
   a wrong client secret gets no token: 401
@@ -49,4 +53,17 @@ describe('with --keycloak', () => {
 test('names a flag that it does not know, and ends with 1', async () => {
   const { status, errors } = await runExample('keycloak', '--keyclaok', 'http://127.0.0.1:9')
   expect({ status, errors }).toEqual({ status: 1, errors: expect.stringContaining("Unknown option '--keyclaok'") })
+})
+
+test('marks what is not as expected, and ends with 1: here the issuer takes any secret', async () => {
+  const issuer = await createTestIssuer({ realm: 'myorg', audience: 'orders-api' })
+  try {
+    const { status, output, errors } = await runExample('keycloak', '--keycloak', issuer.url)
+    expect(output).toMatch(/^! a wrong client secret gets no token: .+, but expected 401$/m)
+    expect(output).toMatch(/^ {2}\/api\/private {8}with a token: 200$/m)
+    expect(output).toMatch(/\n10 checks, 9 as expected\n$/)
+    expect({ status, errors }).toEqual({ status: 1, errors: '' })
+  } finally {
+    await issuer.close()
+  }
 })

@@ -79,14 +79,14 @@ function resourceServer(audience: string, { clientId }: Client): ResourceServerI
   return {
     audience,
     scope: resourceScopes.join(' '),
-    accessTokenTTL: clientId === clients.briefJob.client_id ? 1 : 300,
+    accessTokenTTL: clientId === clients.briefJob.client_id ? 3 : 300,
     accessTokenFormat: 'jwt',
     jwt: { sign: { alg: clientId === clients.ellipticJob.client_id ? 'ES256' : 'RS256' } },
   }
 }
 
 /** Seconds. A code is used at once; a device code waits for a person; the rest lives as long as a working day. */
-const day = 10 * 3600
+const workingDay = 10 * 3600
 const ttl = {
   AccessToken: lifeOf,
   ClientCredentials: lifeOf,
@@ -94,9 +94,9 @@ const ttl = {
   DeviceCode: 600,
   IdToken: 300,
   Interaction: 600,
-  RefreshToken: day,
-  Session: day,
-  Grant: day,
+  RefreshToken: workingDay,
+  Session: workingDay,
+  Grant: workingDay,
 }
 
 function lifeOf(_: Context, { resourceServer }: Token): number {

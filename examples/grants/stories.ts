@@ -73,9 +73,9 @@ export async function showGate({ checks, as, call }: Stage, tokens: TokenAnswer)
   const elsewhere = await machine(as, clients.job, { resource: resources.stock }).token()
   checks.check('a token for another API', await call('GET', elsewhere), '401 invalid_token (wrong_audience)')
   const brief = await machine(as, clients.briefJob).token()
-  checks.check('a token that lives for one second', await call('GET', brief), '200')
-  await sleep(2_000)
-  checks.check('the same, two seconds later', await call('GET', brief), '401 invalid_token (token_expired)')
+  checks.check('a token that lives for three seconds', await call('GET', brief), '200')
+  await sleep(3_000)
+  checks.check('the same, three seconds later', await call('GET', brief), '401 invalid_token (token_expired)')
 }
 
 export async function showRefresh({ checks, as, call }: Stage, first: TokenAnswer): Promise<void> {
