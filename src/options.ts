@@ -5,9 +5,11 @@ import { inRange, isListOfWords, known, wrong } from './checks.js'
 import type { Profile } from './claims.js'
 import { shown } from './errors.js'
 import { type IssuerOptions, type IssuerSettings, readAudience, readIssuer, readProfile } from './issuer-options.js'
+import type { Revoked } from './revocation.js'
 import { readSchemes, type Scheme } from './scheme.js'
 import { ASYMMETRIC, HMAC } from './secrets.js'
 import type { StoreTimes } from './store.js'
+import type { AccessToken } from './token.js'
 
 /** What an API trusts and asks for. Every duration is in seconds. */
 export interface ResourceServerOptions {
@@ -31,6 +33,11 @@ export interface ResourceServerOptions {
   readonly keys?: Partial<StoreTimes>
   /** How many verified tokens are remembered, default 10,000; false: none. A remembered token gets the same verdict as a new one. */
   readonly verifiedTokens?: { readonly maxEntries?: number } | false
+  /**
+   * Asked about every verified token, remembered ones too, and credentials of `schemes`: true refuses it, and so does, with 503, whatever
+   * is neither true nor false, an error, or no answer within `keys.timeout`. `redisDenyStore()` of `scopegate/redis` makes one. Default: none.
+   */
+  readonly revoked?: (token: AccessToken) => boolean | Promise<boolean>
   /** Allows plain http to any host. Default false: loopback hosts and `internalUrl` need no permission. */
   readonly allowInsecureHttp?: boolean
   /** In place of the global fetch: to go through a proxy, or to trust a private CA. */
@@ -58,6 +65,7 @@ export interface Settings {
   readonly keys: StoreTimes
   /** 0: none. */
   readonly maxVerifiedTokens: number
+  readonly revoked: Revoked | undefined
   readonly allowInsecureHttp: boolean
   readonly fetch: typeof fetch
   readonly clock: () => number
@@ -84,6 +92,7 @@ const OPTIONS = [
   'bearerFrom',
   'keys',
   'verifiedTokens',
+  'revoked',
   'allowInsecureHttp',
   'fetch',
   'clock',
@@ -94,9 +103,10 @@ const LATEST_CLOCK = 1e11
 /** @throws TypeError that names the option and says what it may be */
 export function readOptions(options: ResourceServerOptions | IssuerlessOptions): Settings {
   known(options, OPTIONS, 'an option of createResourceServer')
-  const { realm = 'api', keys = {}, verifiedTokens, allowInsecureHttp = false } = options
+  const { realm = 'api', keys = {}, verifiedTokens, revoked, allowInsecureHttp = false } = options
   const { fetch = (...request) => globalThis.fetch(...request), clock = () => Date.now() / 1000 } = options
   if (typeof allowInsecureHttp !== 'boolean') throw wrong('allowInsecureHttp', 'true or false', allowInsecureHttp)
+  if (revoked !== undefined && typeof revoked !== 'function') throw wrong('revoked', 'a function that answers true or false', revoked)
   if (typeof fetch !== 'function') throw wrong('fetch', 'a function like the global fetch', fetch)
   const time: unknown = typeof clock === 'function' ? clock() : clock
   if (typeof clock !== 'function' || !Number.isFinite(time) || (time as number) > LATEST_CLOCK)
@@ -120,6 +130,7 @@ export function readOptions(options: ResourceServerOptions | IssuerlessOptions):
     realm,
     keys: readTimes(keys),
     maxVerifiedTokens: readVerifiedTokens(verifiedTokens),
+    revoked,
     allowInsecureHttp,
     fetch,
     clock,

@@ -13,6 +13,7 @@ import { type HttpRequest, hasAuthorization } from './extract.js'
 import { issuersValidator, type Validator } from './issuers.js'
 import type { IssuerStatus } from './keys.js'
 import { type IssuerlessOptions, type ResourceServerOptions, readOptions } from './options.js'
+import { revocationCheck } from './revocation.js'
 import { judge } from './rights.js'
 import { type Requirement, toRule } from './rules.js'
 import { type Scheme, verifierFailed } from './scheme.js'
@@ -69,12 +70,13 @@ export function createResourceServer(options: ResourceServerOptions | Issuerless
   const settings = readOptions(options)
   const { clock, issuers, realm } = settings
   const validator = issuersValidator(settings)
+  const revocation = revocationCheck(settings.revoked, settings.keys.timeout)
   let open = true
 
   const validate = async (token: string) => {
     if (!open) throw new UnavailableError('closed', 1, 'The resource server was closed.')
     if (issuers.length === 0) throw new TypeError('validate: this server takes no bearer tokens, for it has no `issuer`.')
-    return validator.validate(token)
+    return revocation.check(await validator.validate(token), token)
   }
   const bearers = issuers.length > 0 ? [bearer(settings.bearerFrom, validate)] : []
   const schemes: readonly Scheme[] = [...bearers, ...settings.schemes]
@@ -90,7 +92,7 @@ export function createResourceServer(options: ResourceServerOptions | Issuerless
     } catch (thrown) {
       throw isAuthError(thrown) ? thrown : verifierFailed(scheme.name, thrown, [credential])
     }
-    if (clock() < token.expiresAt) return token
+    if (clock() < token.expiresAt) return revocation.check(token, credential)
     throw new InvalidTokenError(
       'token_expired',
       `Expected a credential that ends later than ${clock()}, got one that ended at ${token.expiresAt}.`,
@@ -126,6 +128,7 @@ export function createResourceServer(options: ResourceServerOptions | Issuerless
     async close() {
       open = false
       validator.close()
+      revocation.close()
     },
   })
 }

@@ -93,9 +93,15 @@ export function tokenOf(principal: Principal, scheme: string, id?: string): Acce
 
 /** 503: nobody can say whose the credential is. What was thrown goes along for the operator, unless a secret is in it. */
 export function verifierFailed(scheme: string, thrown: unknown, secrets: readonly string[]): UnavailableError {
+  const { why, cause } = withoutSecrets(thrown, secrets)
+  const detail = `The scheme ${scheme} could not say whose the credential is; what it threw: ${why}`
+  return new UnavailableError('verifier_failed', 1, detail, cause)
+}
+
+/** What somebody's own code threw, as far as it may be told. */
+export function withoutSecrets(thrown: unknown, secrets: readonly string[]): { readonly why: string; readonly cause: unknown } {
   const text = inspect(thrown, { depth: 8, showHidden: true, maxStringLength: null, maxArrayLength: null })
   const tells = secrets.some(secret => secret !== '' && text.includes(secret))
-  const why = tells ? 'It is not shown, for it holds the credential.' : thrown instanceof Error ? thrown.message : shown(thrown)
-  const detail = `The scheme ${scheme} could not say whose the credential is; what it threw: ${why}`
-  return new UnavailableError('verifier_failed', 1, detail, tells ? undefined : thrown)
+  if (tells) return { why: 'It is not shown, for it holds the credential.', cause: undefined }
+  return { why: thrown instanceof Error ? thrown.message : shown(thrown), cause: thrown }
 }

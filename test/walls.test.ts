@@ -29,6 +29,7 @@ const floors = [
     'store',
     'jwk',
     'secrets',
+    'revocation',
     'rights',
   ],
   ['discovery', 'keys'],
