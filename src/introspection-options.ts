@@ -42,6 +42,9 @@ export function readIntrospection(
   option: unknown,
   rules: { readonly allowInsecureHttp: boolean; readonly internalUrl: string | undefined },
 ): IntrospectionSettings {
+  // A text or a list is not shown, for a secret may be in it.
+  if (typeof option !== 'object' || option === null || Array.isArray(option))
+    throw new TypeError(`\`introspection\` must be an object with ${OPTIONS.join(', ')}.`)
   known(option, OPTIONS, 'an option of `introspection`')
   const { clientId, clientSecret, clientAssertion, endpoint, always = false, signed = false, cache } = option as IntrospectionOptions
   if (typeof clientId !== 'string' || clientId === '')

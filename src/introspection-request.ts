@@ -1,5 +1,6 @@
 /** Asks the issuer about one token (RFC 7662 §2.1): where, as whom, and what came back. */
 
+import { setMaxListeners } from 'node:events'
 import { fetchMetadata, type IssuerMetadata } from './discovery.js'
 import { FetchError, type Form, fetchJson, RETRY_TIME } from './http.js'
 import { type Answer, readAnswer, readSigned } from './introspection-answer.js'
@@ -34,6 +35,8 @@ export function introspectionEndpoint(issuer: IssuerSettings, settings: Settings
   const { timeout } = times
   const option = issuer.introspection!
   const abort = new AbortController()
+  // As many requests as may be under way listen to it, more than Node takes for a leak.
+  setMaxListeners(0, abort.signal)
   let problem: { error: FetchError; failures: number } | undefined
   const store =
     option.endpoint !== undefined

@@ -64,7 +64,9 @@ export function decode(text: string, checkHeader: (header: Claims) => void): Dec
     throw malformed(
       'a signed JWT: three segments of canonical base64url without padding, separated by dots (RFC 7515 §7.1)',
       count === 3 ? 'three other segments' : `${count} segment${count === 1 ? '' : 's'}`,
-      count === 3 ? '' : 'Opaque and encrypted tokens cannot be judged here: have the issuer give signed JWTs for this API.',
+      count === 3
+        ? ''
+        : 'Opaque and encrypted tokens are judged by their issuer: set `introspection`, or have it give signed JWTs for this API.',
     )
   }
   const header = parse(segments[1]!, 'header')
