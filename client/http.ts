@@ -16,6 +16,7 @@ const MAX_DESCRIPTION = 300
 /** Sends the request and reads the whole answer. What is not a plain 200 without `error` is thrown. */
 export async function send(url: string, init: RequestInit, exchange: Exchange): Promise<Response> {
   const { settings, signal } = exchange
+  signal.throwIfAborted()
   const abort = new AbortController()
   let stop!: (error: unknown) => void
   const stopped = new Promise<never>((_, reject) => {
@@ -27,7 +28,6 @@ export async function send(url: string, init: RequestInit, exchange: Exchange): 
   const late = () => stop(unavailable(`no whole answer from ${url} within ${settings.timeout} s.`, exchange))
   const timer = setTimeout(late, settings.timeout * 1000).unref()
   const leave = () => stop(signal.reason)
-  if (signal.aborted) leave()
   signal.addEventListener('abort', leave)
   try {
     // The deadline holds for a fetch that does not heed its signal, too.

@@ -30,15 +30,15 @@ export function tokenCache(issuer: string, obtain: (signal: AbortSignal) => Prom
       const pause = code === 'session_ended' ? Number.POSITIVE_INFINITY : backOff(++failures, retryAfter)
       failure = { error, end: performance.now() + pause * 1000 }
       throw error
-    } finally {
-      running = undefined
     }
   }
 
   function renew(): Promise<string> {
     if (running !== undefined) return running
     if (failure !== undefined && performance.now() < failure.end) return Promise.reject(failure.error)
-    running = run()
+    running = run().finally(() => {
+      running = undefined
+    })
     return running
   }
 
