@@ -8,7 +8,7 @@ import { allowed, answer, call, type Scene, toConsent, verdict } from './scene.j
 export interface Clients {
   /** Its tokens live without end. */
   shop: Registered
-  /** Its tokens live for two seconds. */
+  /** Its tokens live for three seconds. */
   kiosk: Registered
   /** Another one of alice's, like the shop. */
   diary: Registered
@@ -19,7 +19,7 @@ export async function showClients(checks: Checker, { issuer }: Scene): Promise<C
   const redirectUris = ['http://127.0.0.1:9/callback']
   const clients: Clients = {
     shop: await issuer.clients.add({ name: 'Shop', redirectUris, tags: ['owner:17', 'kind:web'] }),
-    kiosk: await issuer.clients.add({ name: 'Kiosk', redirectUris, tags: ['owner:17', 'kind:kiosk'], tokenSeconds: 2 }),
+    kiosk: await issuer.clients.add({ name: 'Kiosk', redirectUris, tags: ['owner:17', 'kind:kiosk'], tokenSeconds: 3 }),
     diary: await issuer.clients.add({ name: 'Diary', redirectUris, tags: ['owner:18', 'kind:web'] }),
   }
   const names = async (...tags: [string, ...string[]]) => (await issuer.clients.find(...tags)).map(client => client.clientName).sort()

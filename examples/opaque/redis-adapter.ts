@@ -38,6 +38,7 @@ export function redisAdapter(store: Store, alreadyUsed: () => Error) {
       findByUserCode: (userCode: string) => findBy(`userCode:${userCode}`),
       async upsert(id: string, payload: Payload, seconds?: number) {
         const { grantId, accountId, clientId, uid, userCode } = payload
+        // A crash between two of these may leave a key too long, and never a token valid too long: its end stands in the payload, too.
         await store.hSet(keyOf(id), 'payload', JSON.stringify(payload))
         if (seconds !== undefined) await store.expire(keyOf(id), seconds)
         if (grantId !== undefined) await remember(`oidc:grant:${grantId}`, keyOf(id), seconds)

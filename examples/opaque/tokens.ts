@@ -15,9 +15,9 @@ export async function showLifetimes(checks: Checker, { issuer, api, lastReason }
 
   const brief = await allowed(issuer.url, 'alice', kiosk, 'orders:read')
   const limited = await exchangeCode(issuer.url, kiosk, brief.code, brief.pending)
-  checks.check('with a time-out: expires_in', limited.expires_in, 2)
+  checks.check('with a time-out: expires_in', limited.expires_in, 3)
   checks.check('with a time-out: at once', await verdict(call(api.url, '/who-am-i', limited.access_token)), '200')
-  await sleep(2_100)
+  await sleep(3_100)
   checks.check('with a time-out: after it', await verdict(call(api.url, '/who-am-i', limited.access_token)), '401 invalid_token')
   checks.check('with a time-out: the reason', lastReason(), 'token_inactive')
   checks.check('without end: then', await verdict(call(api.url, '/who-am-i', without.access_token)), '200')
