@@ -170,6 +170,21 @@ describe('a request that another site sends', () => {
   })
 })
 
+test('a logout ends the token of that login, and no other of the user', async () => {
+  const [here, elsewhere] = [await cookieOf(alice), await cookieOf(alice)]
+  const out = await post('/logout', '', { cookie: here, origin: url })
+  expect([out.status, out.headers.location]).toEqual([303, '/'])
+  const copy = await call('/api/orders', { headers: { cookie: here } })
+  expect(copy.status).toBe(401)
+  expect(copy.headers['www-authenticate']).toContain('error="invalid_token"')
+  expect((await call('/api/orders', { headers: { cookie: elsewhere } })).status).toBe(200)
+  // What is no token any more, or never was, has nothing to end; its cookie goes all the same.
+  for (const cookie of [here, `${COOKIE}=x`, '']) {
+    const again = await post('/logout', '', { cookie, origin: url })
+    expect([again.status, again.cookies.length]).toEqual([303, 1])
+  }
+})
+
 test('an order is judged like any other input', async () => {
   const headers = { cookie: await cookieOf(alice), origin: url }
   expect((await post('/api/orders', { item: '<b>' }, headers)).status).toBe(201)
