@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ANSWERS, type AnswerRow, CA, resolveNames } from './faults/answers.js'
 import { ENDINGS } from './faults/endings.js'
 import { fetchThrough, type Gate, openGate } from './faults/gate.js'
+import { INTROSPECTION } from './faults/introspection.js'
 import { KEY_SETS, type KeySetRow, type Made, makeRing, type Ring } from './faults/keysets.js'
 import { METADATA } from './faults/metadata.js'
 import { NETWORK } from './faults/network.js'
@@ -18,7 +19,6 @@ import { makeKey, refusal, type SigningKey } from './faulty.js'
 
 /** Rows that no test here shows, and why. */
 const NOT_SHOWN: Readonly<Record<number, string>> = {
-  69: 'Introspection is not built yet.',
   70: 'There is no replay or revocation store yet.',
 }
 /**
@@ -255,7 +255,7 @@ describe.each(KEY_SETS.map(row => [row.row, row.fault, row] as const))('%i: %s',
   it('warm', () => show(number, 'warm', () => warmSet(row)))
 })
 
-const STORIES: readonly Story[] = [...NETWORK, ...METADATA, ...ROTATION, ...TIMES, ...ENDINGS]
+const STORIES: readonly Story[] = [...NETWORK, ...METADATA, ...ROTATION, ...TIMES, ...ENDINGS, ...INTROSPECTION]
 const ipv6 = Object.values(networkInterfaces()).some(list => list?.some(({ address }) => address === '::1'))
 const NEEDS_IPV6 = [36, 37]
 if (!ipv6) console.log(`faults: no IPv6 on this machine, so rows ${NEEDS_IPV6.join(' and ')} are not shown.`)
