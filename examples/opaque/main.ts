@@ -26,8 +26,10 @@ export const main: Example = async (checks, args) => {
     if (args.includes('--serve')) {
       const site = await startSite(scene)
       closers.push(site.stop)
+      // Listens before it says so: whoever reads the address may press Ctrl-C at once.
+      const end = interrupted()
       checks.note(`open     ${site.url} (log in as alice / alice-password or bob / bob-password; Ctrl-C ends it)`)
-      return await interrupted()
+      return await end
     }
 
     const clients = await showClients(checks, scene)
