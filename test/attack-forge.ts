@@ -197,3 +197,13 @@ export function certificateOf({ privateKey }: Pick<Key, 'privateKey'>): Buffer {
   const content = der(0x30, Buffer.from('a003020102020101', 'hex'), rsaWithSha256, name, validity, name, publicKey)
   return der(0x30, content, rsaWithSha256, der(0x03, Buffer.from([0]), sign('sha256', content, privateKey)))
 }
+
+export const ORDER_P256 = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
+
+/** The other valid signature of an ES256 token, (r, n - s), which anybody can make of it without the key. */
+export function twinOf(token: string): string {
+  const [head, payload, signature] = token.split('.') as [string, string, string]
+  const hex = Buffer.from(signature, 'base64url').toString('hex')
+  const s = (ORDER_P256 - BigInt(`0x${hex.slice(64)}`)).toString(16).padStart(64, '0')
+  return `${head}.${payload}.${Buffer.from(hex.slice(0, 64) + s, 'hex').toString('base64url')}`
+}

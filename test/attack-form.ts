@@ -10,6 +10,7 @@ import {
   certificateOf,
   cubeRootForgery,
   type Kit,
+  ORDER_P256,
   OWN,
   type Part,
   paddedDigest,
@@ -94,7 +95,6 @@ const bytes =
   (...values: readonly Uint8Array[]): Signer =>
   () =>
     Buffer.concat(values)
-const ORDER_P256 = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
 const ORDER_ED25519 = 2n ** 252n + 27742317777372353535851937790883648493n
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 

@@ -11,7 +11,7 @@ import {
   type Scheme,
 } from 'scopegate'
 import { createTestIssuer, type TestIssuer } from 'scopegate/testing'
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { tokenOf } from '../src/scheme.js'
 import { expectNoToken, refusalOf } from './refusal.js'
 
@@ -213,17 +213,22 @@ test('a scheme of the user has its tokens judged, too', async () => {
 })
 
 test('close() answers those who wait, and leaves no timer', async () => {
-  const timers = () => process.getActiveResourcesInfo().filter(name => name === 'Timeout').length
-  const server = serverOf(() => new Promise(() => {}), { keys: { timeout: 60 } })
-  const token = await issuer.sign()
-  const before = timers()
-  const waiting = [server.validate(token), server.authenticate(ofKey)].map(call => refusalOf(call, { reason: 'closed' }))
-  await pause(20)
-  expect(timers()).toBe(before + 2)
-  await server.close()
-  await Promise.all(waiting)
-  expect(timers()).toBe(before)
-  await refusalOf(server.validate(token), { reason: 'closed' })
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  try {
+    const server = serverOf(() => new Promise(() => {}), { keys: { timeout: 60 } })
+    const token = await issuer.sign()
+    const waiting = [server.validate(token), server.authenticate(ofKey)].map(call => refusalOf(call, { reason: 'closed' }))
+    await pause(50)
+    expect(vi.getTimerCount()).toBe(2)
+    await server.close()
+    await Promise.all(waiting)
+    expect(vi.getTimerCount()).toBe(0)
+    await refusalOf(server.validate(token), { reason: 'closed' })
+    await serverOf(async () => false).validate(token)
+    expect(vi.getTimerCount()).toBe(0)
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 test('a call that close() overtakes before the question is not let in', async () => {
