@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { createResourceServer, type IntrospectionOptions, type Reason, type ResourceServer } from 'scopegate'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Api } from './attack-gate.js'
-import { type Desk, INTROSPECTION, type IntrospectionShot, RIGHT } from './attack-introspection.js'
+import { type Desk, INTROSPECTION, type IntrospectionShot, NOT_ASKED, RIGHT } from './attack-introspection.js'
 import { PLATFORMS } from './attack-nest.js'
 import { type Answer, json, makeKey } from './faulty.js'
 import { answerTo, expectRefusal, INVALID } from './refusal.js'
@@ -121,7 +121,7 @@ describe.each(PLATFORMS)('on %s', (platform, start) => {
     expect(await response.json()).toMatchObject({ claims: { active: true, sub: 'alice' } })
   })
 
-  test('I14 what no token can be is refused, and nobody is asked about it', async () => {
+  test(`${NOT_ASKED.id} ${NOT_ASKED.attack}`, async () => {
     const [{ path }] = [...targets.values()] as [Target]
     const before = asks.length
     for (const text of [

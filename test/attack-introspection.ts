@@ -244,6 +244,13 @@ export const INTROSPECTION: readonly IntrospectionAttack[] = [
   }),
 ]
 
+/** Refused before anybody is asked. */
+export const NOT_ASKED = {
+  id: 'I14',
+  attack: 'a text that can be no token: nobody is asked about it',
+  refused: ['token_malformed', 'token_too_long'],
+} as const
+
 /** Beside all these: what is let in, so that not everything is refused. */
 export const RIGHT: Readonly<Record<string, Omit<IntrospectionShot, 'reason'>>> = {
   plain: { answer: {} },

@@ -239,7 +239,6 @@ export const CHAPTERS_WAITING: typeof WAITING = [
     what: 'proofs that are missing, forged, replayed',
     why: 'not built; what is bound to a key (`cnf`) is refused as `token_bound`',
   },
-  { id: 'Introspection', what: 'answers that are wrong, late or for somebody else', why: 'not built; no introspection endpoint is asked' },
   {
     id: 'Revocation',
     what: 'a second text of a withdrawn token, a store that fails',

@@ -1,5 +1,5 @@
 /** Introspection (RFC 7662): what is asked, whom, how often, and what is remembered; the answers themselves are in attack-introspection. */
-import { setTimeout as pause } from 'node:timers/promises'
+import { readFileSync } from 'node:fs'
 import {
   type AccessToken,
   createResourceServer,
@@ -810,6 +810,13 @@ describe('options', () => {
     expectNoToken(error, ['secret-text-of-the-client', clientSecret])
   })
 
+  test('are those that docs/introspection.md lists', () => {
+    const [, section] = readFileSync(new URL('../docs/introspection.md', import.meta.url), 'utf8').split('\n## Options\n')
+    const names = [...section!.split('\n## ')[0]!.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name)
+    expect(() => make({ nonsense: 1 })).toThrow(`there are ${names.join(', ')}.`)
+    expect(names.length).toBe(7)
+  })
+
   test('an issuer that is neither discovered nor has an endpoint cannot be asked', () => {
     for (const of of [{ jwks: { keys: [] } }, { jwksUri: 'https://a.example/certs' }]) {
       expect(() => make(credentials, { issuer: 'auth_server', ...of })).toThrow('`issuer`: an absolute https URL is expected')
@@ -826,10 +833,9 @@ describe('options', () => {
       expect(() => make(introspection, of)).toThrow('`introspection.signed` needs the keys of the issuer')
   })
 
-  test('plain http is taken for the endpoint where it is for keys', async () => {
+  test('plain http is taken for the endpoint where it is for keys', () => {
     const endpoint = 'http://keycloak:8080/introspect'
     expect(() => make({ ...credentials, endpoint }, { internalUrl: 'http://keycloak:8080' })).not.toThrow()
     expect(() => make({ ...credentials, endpoint }, { internalUrl: 'http://other:8080' })).toThrow('`introspection.endpoint`')
-    await pause(0)
   })
 })
