@@ -1,4 +1,5 @@
 /** The API under test: the gate in Express, with a record of what it asked the issuer and of every refusal. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import express, { type ErrorRequestHandler, type RequestHandler } from 'express'
@@ -19,6 +20,8 @@ export interface Api {
   readonly gate: ResourceServer
   /** Every question about a token, the oldest first. */
   readonly questions: readonly Question[]
+  /** What the gate told on its diagnostics channel. */
+  readonly events: readonly unknown[]
   /** Asserts that the token passes, and gives what the handler sees of it. */
   passes(token: string, path?: string): Promise<Record<string, unknown>>
   /** Asserts that the token is refused, and gives what the operator is told. */
@@ -47,6 +50,9 @@ export interface ApiOptions {
 export async function startApi({ secrets, ...options }: ApiOptions): Promise<Api> {
   const questions: Question[] = []
   const refusals: AuthError[] = []
+  const events: unknown[] = []
+  const listen = (event: unknown) => void events.push(event)
+  subscribe('scopegate:keys', listen)
   const gate = createResourceServer({ ...options, fetch: recording(questions) })
   const requireAuth = createRequireAuth(gate)
   const show: RequestHandler = (request, response) => void response.json(getAuth(request))
@@ -68,11 +74,12 @@ export async function startApi({ secrets, ...options }: ApiOptions): Promise<Api
   return {
     gate,
     questions,
+    events,
     async passes(token, path = '/any') {
       const response = await call(token, path)
       const body = await response.text()
       expect([response.status, refusals[0]?.cause.message, body], 'a token that must pass').toEqual([200, undefined, body])
-      expectNoToken(body, [token, ...secrets])
+      expectNoToken([body, events, gate.status()], [token, ...secrets])
       return JSON.parse(body) as Record<string, unknown>
     },
     async refuses(token, reason, path = '/any') {
@@ -80,11 +87,13 @@ export async function startApi({ secrets, ...options }: ApiOptions): Promise<Api
       const [error] = refusals
       const scope = ROUTES[path as keyof typeof ROUTES] ?? undefined
       await expectRefusal(response, { ...answerTo(reason, scope), reason, error, tokens: [token, ...secrets] })
+      expectNoToken([events, gate.status()], [token, ...secrets])
       return error!.cause.message
     },
     async close() {
       await new Promise(resolve => server.close(resolve))
       await gate.close()
+      unsubscribe('scopegate:keys', listen)
     },
   }
 }

@@ -153,11 +153,12 @@ describe('the API is at fault, and not the token, where', () => {
     ['its secret is wrong', { ...OWN, clientSecret: 'not-the-secret-of-this-api' }],
     ['the issuer does not know it', { ...OWN, clientId: 'nobody' }],
   ])('%s', async (_, credentials) => {
-    const { refuses, questions, gate } = await start(credentials, { secrets: Object.values(credentials) })
+    const { refuses, questions, events, gate } = await start(credentials, { secrets: Object.values(credentials) })
     const advice = await refuses((await oidc.fetchToken()).access_token, 'issuer_misconfigured')
     expect(advice).toMatch(/INTROSPECTION_HTTP_401/)
     expect(advice).toMatch(/compare `introspection` with the API's own client/)
     expect(questions).toMatchObject([{ status: 401 }])
+    expect(events).toContainEqual(expect.objectContaining({ type: 'introspection_failed', issuer: oidc.issuer, code: 'HTTP_401' }))
     expect(gate.status()).toMatchObject([{ introspection: { consecutiveFailures: 1, lastError: { code: 'INTROSPECTION_HTTP_401' } } }])
   })
 
