@@ -52,7 +52,8 @@ export class TokenRequestError extends Error {
 /** What to do about an error, by its code. */
 const ADVICE: Readonly<Record<string, string>> = {
   invalid_client: 'Check `clientId` and `clientSecret` or `privateKey`, and how the client has to authenticate.',
-  unauthorized_client: 'Allow the client this grant at the issuer.',
+  // Keycloak says this for a wrong secret, too.
+  unauthorized_client: 'Check `clientId` and `clientSecret` or `privateKey`, and allow the client this grant at the issuer.',
   unsupported_grant_type: 'Allow the client this grant at the issuer.',
   invalid_scope: 'Ask in `scope` only for what the client may have.',
   invalid_target: 'Check `resource` and `audience`.',

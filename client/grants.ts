@@ -4,7 +4,7 @@ import { discover, type IssuerMetadata, isAuthError } from '../src/index.js'
 import { clientAuth } from './auth.js'
 import { shown, TokenRequestError } from './errors.js'
 import { type Exchange, invalidResponse, send } from './http.js'
-import { addressProblem, type Settings } from './settings.js'
+import { addressProblem, inside, type Settings } from './settings.js'
 import { ageFromNow } from './time.js'
 
 /** What an issuer gave (RFC 6749 §5.1). Keep it like a password. */
@@ -64,14 +64,13 @@ export function grantsOf(settings: Settings): Grants {
       held = { age: ageFromNow(), metadata: await discoverIssuer(settings, signal) }
     }
     const { metadata } = held
-    checkEndpoint(metadata, endpoint, settings)
-    const as = metadata as unknown as As
+    const as = { ...metadata, [endpoint]: readEndpoint(metadata, endpoint, settings) } as unknown as As
     const exchange: Exchange = { settings, secrets: [settings.clientSecret, ...secrets], signal }
     const age = ageFromNow()
     let response: Response | undefined
     try {
       response = await request.send(as, await clientAuth(settings, metadata), {
-        // checkEndpoint has judged the address, by the rules of this package.
+        // readEndpoint has judged the address, by the rules of this package.
         [oauth.allowInsecureRequests]: true,
         [oauth.customFetch]: (url, init) => send(url, init as RequestInit, exchange),
         headers: { 'user-agent': 'scopegate' },
@@ -170,15 +169,14 @@ async function discoverIssuer({ issuer, fetch, timeout, allowInsecureHttp }: Set
 }
 
 /** Secrets go only to an address that the metadata name, and that nobody can listen in on. */
-function checkEndpoint(metadata: IssuerMetadata, endpoint: string, { issuer, allowInsecureHttp }: Settings): void {
-  const { [endpoint]: url } = metadata
-  const problem = url === undefined ? 'there is none' : addressProblem(url, { allowInsecureHttp, internalUrl: issuer.internalUrl })
-  if (problem === undefined) return
-  const hint = url === undefined ? ' Is the grant switched on at the issuer?' : ''
-  throw new TokenRequestError(`The metadata's ${endpoint}: ${problem}, not '${shown(url ?? 'nothing', 200)}'.${hint}`, {
-    code: 'issuer_misconfigured',
-    issuer: issuer.issuer,
-  })
+function readEndpoint(metadata: IssuerMetadata, endpoint: string, { issuer, allowInsecureHttp }: Settings): string {
+  const { [endpoint]: came } = metadata
+  let problem = came === undefined ? 'there is none' : addressProblem(came, { allowInsecureHttp: true })
+  const url = problem === undefined ? inside(new URL(came as string), issuer) : ''
+  problem ??= addressProblem(url, { allowInsecureHttp, internalUrl: issuer.internalUrl })
+  if (problem === undefined) return url
+  const more = came === undefined ? 'Is the grant switched on at the issuer?' : `It is '${shown(came, 200)}'.`
+  throw new TokenRequestError(`The metadata's ${endpoint}: ${problem}. ${more}`, { code: 'issuer_misconfigured', issuer: issuer.issuer })
 }
 
 /** oauth4webapi's message is fixed text; its `cause` is the answer, and is left out. */

@@ -120,6 +120,16 @@ export function addressProblem(
   return 'https is expected: plain http is taken for loopback hosts, elsewhere only with `allowInsecureHttp: true`'
 }
 
+/** As the core does it with keys: what is on the public origin is asked at `internalUrl`, whose path (`/auth`) is not doubled. */
+export function inside(url: URL, { issuer, internalUrl }: IssuerOptions): string {
+  const external = new URL(issuer)
+  if (internalUrl === undefined || url.origin !== external.origin) return url.href
+  const internal = new URL(internalUrl)
+  const prefix = internal.pathname.replace(/\/$/, '')
+  const isShared = [url, external].some(({ pathname }) => `${pathname}/`.startsWith(`${prefix}/`))
+  return `${internal.origin}${isShared ? '' : prefix}${url.pathname}${url.search}`
+}
+
 function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname.endsWith('.localhost') || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
 }

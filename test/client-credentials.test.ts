@@ -66,17 +66,26 @@ describe('what is sent', () => {
     )
   })
 
-  it('goes to the address that the metadata at internalUrl name', async () => {
+  it.each([
+    ['where the metadata name one inside', '', 'INTERNAL/token', '/token'],
+    ['where they name the public one', '', 'https://sso.example.com/token', '/token'],
+    ['under a path that only the internal address has', '/auth', 'https://sso.example.com/token?a=b', '/auth/token?a=b'],
+    ['under a path that both have', '/auth', 'https://sso.example.com/auth/token', '/auth/token'],
+  ])('goes to internalUrl, %s', async (_, path, endpoint, expected) => {
     const fake = await fakeIssuer()
-    const issuer = keycloak({ url: 'https://sso.example.com', realm: 'x', internalUrl: fake.url })
-    const paths: string[] = []
-    const metadata = { ...fake.metadata, issuer: issuer.issuer, jwks_uri: 'https://sso.example.com/jwks' }
+    const issuer = keycloak({ url: 'https://sso.example.com', realm: 'x', internalUrl: `${fake.url}${path}` })
+    const asked: string[] = []
+    const metadata = {
+      issuer: issuer.issuer,
+      jwks_uri: 'https://sso.example.com/jwks',
+      token_endpoint: endpoint.replace('INTERNAL', fake.url),
+    }
     const custom: typeof fetch = (url, init) => {
-      paths.push(String(url).replace(fake.url, 'internal'))
-      return String(url).includes('.well-known') ? Promise.resolve(Response.json(metadata)) : fetch(url, init)
+      asked.push(String(url).replace(fake.url, ''))
+      return init?.method === 'POST' ? fetch(`${fake.url}/token`, init) : Promise.resolve(Response.json(metadata))
     }
     expect(await clientCredentials({ issuer, ...machine, fetch: custom }).token()).toBe(tokenNo(1))
-    expect(paths).toEqual(['internal/realms/x/.well-known/openid-configuration', 'internal/token'])
+    expect(asked).toEqual([`${path}/realms/x/.well-known/openid-configuration`, expected])
   })
 
   it('goes over plain http to the internal host, and to no other', async () => {
@@ -350,7 +359,7 @@ describe('what a failure says', () => {
       [401, { error: 'invalid_client' }, { 'www-authenticate': 'Basic realm="x"' }],
       { code: 'invalid_client', message: 'Check `clientId`' },
     ],
-    ['an unfit client', [400, { error: 'unauthorized_client' }], { code: 'unauthorized_client', message: 'Allow the client this grant' }],
+    ['an unfit client', [400, { error: 'unauthorized_client' }], { code: 'unauthorized_client', message: 'allow the client this grant' }],
     [
       'an error of another type',
       [400, { error: 7, error_description: 'x' }],

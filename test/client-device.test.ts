@@ -278,7 +278,7 @@ describe('it does not begin', () => {
   it('where the issuer refuses, or has no device flow', async () => {
     const { fake, login } = await setUp()
     fake.device(answer(400, { error: 'unauthorized_client' }))
-    await failureOf(login(), { code: 'unauthorized_client', status: 400, issuer: fake.issuer, message: 'Allow the client this grant' })
+    await failureOf(login(), { code: 'unauthorized_client', status: 400, issuer: fake.issuer, message: 'allow the client this grant' })
     fake.device(reset)
     await failureOf(login(), { code: 'temporarily_unavailable', issuer: fake.issuer })
     delete fake.metadata.device_authorization_endpoint
