@@ -76,7 +76,7 @@ const REQUEST = { redirect: 'manual', credentials: 'omit', cache: 'no-store' } a
  */
 export async function fetchJson(url: string, options: FetchOptions): Promise<unknown> {
   const end = performance.now() + (options.total ?? options.timeout + RETRY_TIME) * 1000
-  const longest = () => Math.min(options.timeout * 1000, end - performance.now())
+  const longest = () => Math.max(0, Math.min(options.timeout * 1000, end - performance.now()))
   try {
     return await attempt(url, options, longest())
   } catch (error) {
