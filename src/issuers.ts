@@ -8,7 +8,7 @@ import type { IssuerSettings } from './issuer-options.js'
 import { type JwtValidator, jwtValidator } from './jwt.js'
 import { type IssuerStatus, keySource } from './keys.js'
 import type { Settings } from './options.js'
-import { type AccessToken, checkLength, decode } from './token.js'
+import { type AccessToken, type Claims, checkLength, decode, type Headers } from './token.js'
 
 /** From the text of a token to a verified one; whatever is wrong is an AuthError. */
 export interface Validator {
@@ -35,6 +35,8 @@ interface Trusted {
 /** @throws TypeError where two issuers could be asked about one opaque token */
 export function issuersValidator(settings: Settings): IssuersValidator {
   const { algorithms, maxVerifiedTokens } = settings
+  const judgeHeader = (header: Claims) => checkHeader(header, algorithms)
+  const headers: Headers = new Map()
   const trusted = new Map(settings.issuers.map(issuer => [issuer.issuer, trust(issuer, settings)] as const))
   const each = [...trusted.values()]
   const names = [...trusted.keys()]
@@ -54,7 +56,7 @@ export function issuersValidator(settings: Settings): IssuersValidator {
         const token = await issuer.jwt.recall(key!)
         if (token !== undefined) return confirmed(issuer, text, token)
       }
-      const decoded = decode(text, header => checkHeader(header, algorithms))
+      const decoded = decode(text, judgeHeader, headers)
       const { iss } = decoded.claims
       const issuer = typeof iss === 'string' ? trusted.get(iss) : undefined
       if (issuer === undefined) throw new InvalidTokenError('wrong_issuer', wrongIssuer(names, iss))
@@ -72,6 +74,7 @@ export function issuersValidator(settings: Settings): IssuersValidator {
         return introspector === undefined ? status : { ...status, introspection: introspector.status() }
       }),
     close() {
+      headers.clear()
       for (const { jwt, introspector } of each) {
         jwt.close()
         introspector?.close()

@@ -1,11 +1,11 @@
 /** Validates the JWT access tokens of one issuer: claims that need no key, the key, the signature (RFC 7515 §5.2, RFC 7519 §7.2). */
-import { compactVerify } from 'jose'
 import { tokenCache } from './cache.js'
 import { type ClaimPolicy, checkAlgorithm, checkClaims, checkTimes } from './claims.js'
 import { InvalidTokenError, shown } from './errors.js'
 import type { KeySet, VerificationKey } from './jwk.js'
 import type { KeySource } from './keys.js'
 import { HMAC } from './secrets.js'
+import { isSignature } from './signature.js'
 import { type AccessToken, accessToken, type DecodedToken } from './token.js'
 
 /** One issuer's part in {@link Validator}: it is given tokens that are taken apart already, and name its issuer. */
@@ -74,7 +74,7 @@ export async function verify({ text, header }: DecodedToken, keys: KeySource, is
   const { alg, kid } = header as unknown as TokenHeader
   const needed: TokenHeader = kid === undefined ? { alg } : { alg, kid }
   const candidates = await findKeys(needed, keys, issuer)
-  const { thumbprint } = await firstThatVerifies(text, alg, candidates)
+  const { thumbprint } = firstThatVerifies(text, alg, candidates)
   return { header: needed, thumbprint }
 }
 
@@ -106,20 +106,14 @@ function isAmbiguous({ alg, kid }: TokenHeader, candidates: readonly Verificatio
   return kid === undefined && candidates.length > 1 && !HMAC.includes(alg)
 }
 
-async function firstThatVerifies(text: string, alg: string, candidates: readonly VerificationKey[]): Promise<VerificationKey> {
-  let cause: unknown
-  for (const candidate of candidates) {
-    try {
-      await compactVerify(text, candidate.key, { algorithms: [alg] })
-      return candidate
-    } catch (error) {
-      // Whatever stops a verification, the signature is not verified.
-      cause = error
-    }
-  }
+function firstThatVerifies(text: string, alg: string, candidates: readonly VerificationKey[]): VerificationKey {
+  const end = text.lastIndexOf('.')
+  const input = Buffer.from(text.slice(0, end), 'latin1')
+  const signature = Buffer.from(text.slice(end + 1), 'base64url')
+  const verifying = candidates.find(({ key }) => isSignature(alg, key, input, signature))
+  if (verifying !== undefined) return verifying
   throw new InvalidTokenError(
     'bad_signature',
     "The signature does not fit the issuer's key: the token was altered, or signed by another key.",
-    cause,
   )
 }

@@ -47,10 +47,9 @@ export interface ResourceServerOptions {
 }
 
 /** The options of an API without bearer tokens: `schemes` are the only ways in. */
-export interface IssuerlessOptions extends Omit<ResourceServerOptions, 'issuer' | 'audience' | 'bearerFrom'> {
+export interface IssuerlessOptions extends Omit<ResourceServerOptions, 'issuer' | 'audience'> {
   readonly issuer?: undefined
   readonly audience?: undefined
-  readonly bearerFrom?: undefined
   readonly schemes: readonly Scheme[]
 }
 

@@ -87,7 +87,8 @@ export function tokenOf(principal: Principal, scheme: string, id?: string): Acce
     audience: Object.freeze([]),
     scopes: Object.freeze([...scopes]),
     expiresAt,
-    claims: frozen(claims, 'principal') as Claims,
+    // A copy: what the caller keeps must not change what was judged.
+    claims: frozen(JSON.parse(JSON.stringify(claims)), 'principal') as Claims,
   })
 }
 

@@ -39,7 +39,8 @@ export interface DecodedToken {
 
 export const MAX_TOKEN_LENGTH = 16 * 1024
 const MAX_DEPTH = 32
-const SEGMENTS = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/
+const NONE: readonly string[] = Object.freeze([])
+const SEGMENT = /^[A-Za-z0-9_-]+$/
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 // ignoreBOM keeps a byte order mark in the text, where JSON.parse refuses it.
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -52,30 +53,45 @@ export function checkLength(token: unknown): asserts token is string {
   }
 }
 
+/** What a header says, by its text: an issuer's tokens share a few. */
+export type Headers = Map<string, Claims>
+/** So many are kept; whoever makes up more only empties it. */
+const MAX_HEADERS = 100
+
 /**
  * Takes a token apart. Its three segments must be canonical base64url, header and payload JSON objects in UTF-8.
  *
  * @param checkHeader judges the header before the payload is looked at
+ * @param headers those that were taken before, always by the same judge
  */
-export function decode(text: string, checkHeader: (header: Claims) => void): DecodedToken {
-  const segments = SEGMENTS.exec(text)
-  if (segments === null || !segments.slice(1).every(isCanonical)) {
+export function decode(text: string, checkHeader: (header: Claims) => void, headers?: Headers): DecodedToken {
+  const first = text.indexOf('.')
+  const last = text.lastIndexOf('.')
+  const segments = [text.slice(0, Math.max(0, first)), text.slice(first + 1, last), text.slice(last + 1)] as const
+  if (first === last || !segments.every(isCanonical)) {
     const count = text.split('.').length
     throw malformed(
       'a signed JWT: three segments of canonical base64url without padding, separated by dots (RFC 7515 §7.1)',
       count === 3 ? 'three other segments' : `${count} segment${count === 1 ? '' : 's'}`,
       count === 3
         ? ''
-        : 'Opaque and encrypted tokens are judged by their issuer: set `introspection`, or have it give signed JWTs for this API.',
+        : 'Opaque and encrypted tokens are for their issuer to judge: give it `introspection`, or have it give signed JWTs for this API.',
     )
   }
-  const header = parse(segments[1]!, 'header')
-  checkHeader(header)
-  return { text, header, claims: parse(segments[2]!, 'payload') }
+  let header = headers?.get(segments[0])
+  if (header === undefined) {
+    header = parse(segments[0], 'header')
+    checkHeader(header)
+    if (headers !== undefined && headers.size >= MAX_HEADERS) headers.clear()
+    // A copy: a slice would keep the whole token in memory.
+    headers?.set(Buffer.from(segments[0], 'latin1').toString('latin1'), header)
+  }
+  return { text, header, claims: parse(segments[1], 'payload') }
 }
 
 /** A second text for the same bytes would make two tokens of one: so no unused bits may be set (RFC 4648 §3.5). */
 function isCanonical(segment: string): boolean {
+  if (!SEGMENT.test(segment)) return false
   const rest = segment.length % 4
   if (rest === 0) return true
   const unused = rest === 2 ? 16 : rest === 3 ? 4 : 0
@@ -96,18 +112,19 @@ function parse(segment: string, part: 'header' | 'payload'): Claims {
 }
 
 /**
- * A deep-frozen copy whose objects have no prototype, so that a claim named `__proto__` or `constructor` is nothing special,
- * also where somebody copies it. The depth is bounded: cloning and printing what JSON.parse lets through can overflow the stack.
+ * Freezes in depth, in place, what JSON.parse gave. Its objects lose their prototype, so that a claim named `__proto__` or `constructor`
+ * is nothing special, also where somebody copies it. The depth is bounded: cloning and printing what JSON.parse lets through can
+ * overflow the stack.
  */
-export function frozen(value: unknown, part: string, depth = 0): unknown {
-  if (typeof value !== 'object' || value === null) return value
+export function frozen(value: object, part: string, depth = 0): object {
   if (depth >= MAX_DEPTH) throw malformed(`the ${part} to be nested at most ${MAX_DEPTH} deep`, 'deeper')
-  if (Array.isArray(value)) return Object.freeze(value.map(each => frozen(each, part, depth + 1)))
-  const copy: Record<string, unknown> = Object.create(null)
-  for (const [name, each] of Object.entries(value)) {
-    if (name !== '__proto__') copy[name] = frozen(each, part, depth + 1)
+  if (!Array.isArray(value)) Object.setPrototypeOf(value, null)
+  for (const name of Object.keys(value)) {
+    const each = (value as Record<string, unknown>)[name]
+    if (name === '__proto__') delete (value as Record<string, unknown>)[name]
+    else if (typeof each === 'object' && each !== null) frozen(each, part, depth + 1)
   }
-  return Object.freeze(copy)
+  return Object.freeze(value)
 }
 
 /**
@@ -119,17 +136,19 @@ export function accessToken(claims: Claims, named?: string): AccessToken {
   const { sub, client_id, azp, aud, jti } = claims
   const clientId = client_id ?? azp
   const id = typeof jti === 'string' && jti !== '' ? jti : named === undefined ? undefined : hashOf(named)
-  return Object.freeze({
+  const token: { -readonly [Name in keyof AccessToken]: AccessToken[Name] } = {
     scheme: 'Bearer',
     issuer: claims.iss as string,
-    ...(id === undefined ? {} : { id }),
-    ...(sub === undefined ? {} : { subject: sub as string }),
-    ...(clientId === undefined ? {} : { clientId: clientId as string }),
-    audience: typeof aud === 'string' ? Object.freeze([aud]) : ((aud ?? Object.freeze([])) as readonly string[]),
+    audience: typeof aud === 'string' ? Object.freeze([aud]) : ((aud ?? NONE) as readonly string[]),
     scopes: scopesOf(claims),
     expiresAt: (claims.exp as number | undefined) ?? Number.POSITIVE_INFINITY,
     claims,
-  })
+  }
+  // Left out, not undefined, where there is none.
+  if (id !== undefined) token.id = id
+  if (sub !== undefined) token.subject = sub as string
+  if (clientId !== undefined) token.clientId = clientId as string
+  return Object.freeze(token)
 }
 
 /** A name that tells nothing of the text. */
@@ -139,10 +158,11 @@ export function hashOf(text: string): string {
 
 /** `scope` (RFC 8693 §4.2), `scp` (Entra ID, Okta), `scopes`: a string parted by blanks, or a list; any other shape grants nothing. */
 function scopesOf(claims: Claims): readonly string[] {
-  const name = ['scope', 'scp', 'scopes'].find(each => each in claims)
-  const value = name === undefined ? undefined : claims[name]
+  const { scope, scp, scopes } = claims
+  // Present as null is present, too.
+  const value = scope !== undefined ? scope : scp !== undefined ? scp : scopes
   if (typeof value === 'string') return Object.freeze(value.split(' ').filter(word => word !== ''))
-  return Array.isArray(value) && value.every(word => typeof word === 'string') ? (value as readonly string[]) : Object.freeze([])
+  return Array.isArray(value) && value.every(word => typeof word === 'string') ? (value as readonly string[]) : NONE
 }
 
 function malformed(expected: string, came: string, advice = ''): InvalidTokenError {

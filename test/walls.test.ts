@@ -28,6 +28,7 @@ const floors = [
     'scrypt',
     'store',
     'jwk',
+    'signature',
     'secrets',
     'revocation',
     'rights',
