@@ -1,9 +1,10 @@
 /** The main job in one run: a realm, an Express API, a Nest API, and a machine client that calls every route with right and wrong tokens. */
 import type { AddressInfo } from 'node:net'
 import { parseArgs } from 'node:util'
-import { isAuthError, keycloak } from 'scopegate'
+import { discover, isAuthError, keycloak } from 'scopegate'
+import { clientCredentials } from 'scopegate/client'
+import { callApi } from './call.js'
 import { createApp as createExpressApp } from './express.js'
-import { callApi, fetchToken, requestToken } from './m2m-client.js'
 import { createApp as createNestApp } from './nest.js'
 import { clients, startRealm, users } from './realm.js'
 
@@ -87,24 +88,31 @@ async function nestApi(keycloakUrl: string, closers: (() => unknown)[]): Promise
 }
 
 async function fetchTokens(issuer: string): Promise<ReadonlyMap<Caller, string>> {
-  const machine = (scope: string) => fetchToken(scope, { issuer, clientId: clients.machine.id, clientSecret: clients.machine.secret })
+  const { token_endpoint: endpoint } = await discover(issuer)
+  if (!endpoint) throw new Error(`${issuer} names no token_endpoint.`)
+  const { id: clientId, secret: clientSecret } = clients.machine
+  const machine = (scope?: string) => clientCredentials({ issuer, clientId, clientSecret, scope }).token()
   const scoped = await machine('test_api_access')
   return new Map<Caller, string>([
-    ['machine', await machine('')],
+    ['machine', await machine()],
     ['machine, altered token', altered(scoped)],
     ['machine + test_api_access', scoped],
     ['machine + email', await machine('email')],
     ['machine + test_api_access email', await machine('test_api_access email')],
     ['machine + orders:read', await machine('orders:read')],
     ['machine + orders:admin', await machine('orders:admin')],
-    ['alice', await userToken(issuer, 'alice')],
-    ['bob', await userToken(issuer, 'bob')],
+    ['alice', await userToken(endpoint, 'alice')],
+    ['bob', await userToken(endpoint, 'bob')],
   ])
 }
 
 /** The password grant is here because it needs no browser; an application of yours uses the authorization code grant. */
-function userToken(issuer: string, username: keyof typeof users): Promise<string> {
-  return requestToken(issuer, { grant_type: 'password', client_id: clients.app.id, username, password: users[username].password })
+async function userToken(endpoint: string, username: keyof typeof users): Promise<string> {
+  const form = { grant_type: 'password', client_id: clients.app.id, username, password: users[username].password }
+  const response = await fetch(endpoint, { method: 'POST', body: new URLSearchParams(form) })
+  const body = (await response.json()) as { access_token: string; error?: string; error_description?: string }
+  if (!response.ok) throw new Error(`${endpoint} answered ${response.status}: ${body.error} (${body.error_description})`)
+  return body.access_token
 }
 
 /** Changes the first letter of the signature: the form stays right. */

@@ -6,6 +6,9 @@ declare module 'oidc-provider' {
     clientId: string
     clientName?: string
     clientSecret?: string
+    /** What the registry of the opaque example keeps of a client beside the metadata that oidc-provider knows. */
+    tags: readonly string[]
+    token_seconds?: number
     metadata(): Record<string, unknown>
   }
 
@@ -15,6 +18,7 @@ declare module 'oidc-provider' {
     status: number
     type: string
     set(name: string, value: string): void
+    set(headers: Readonly<Record<string, string>>): void
     oidc: {
       client: Client
       params: Record<string, string | undefined>

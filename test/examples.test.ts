@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { callApi } from '../examples/m2m-client.js'
+import { callApi } from '../examples/call.js'
 import { clients, type Realm, startRealm, users } from '../examples/realm.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))

@@ -19,6 +19,8 @@ const options = {
 
 export const main: Example = async (checks, args) => {
   const { values } = parseArgs({ args: [...args], options })
+  // Listens before an address is shown: whoever reads it may press Ctrl-C at once.
+  const end = values.serve ? interrupted() : undefined
   const certificate = await makeCertificate()
   const browser = values.serve ? undefined : await openBrowser(HOSTS)
   try {
@@ -26,7 +28,10 @@ export const main: Example = async (checks, args) => {
     try {
       const url = `https://localhost:${site.port}`
       checks.note(`${url} (its certificate: SHA-256 ${new X509Certificate(certificate.cert).fingerprint256})`)
-      if (values.serve) return await untilStopped(checks, site)
+      if (values.serve) {
+        tellHow(checks, site)
+        return await end
+      }
       await showCalls(checks, url, certificate.cert)
       if (browser !== undefined) await showBrowser(checks, browser, site)
       else if (values['require-engines']) checks.check('Chromium', 'not found', 'found')
@@ -39,9 +44,8 @@ export const main: Example = async (checks, args) => {
   }
 }
 
-async function untilStopped(checks: Checker, { otherPort }: Site): Promise<void> {
+function tellHow(checks: Checker, { otherPort }: Site): void {
   for (const [user, { password }] of Object.entries(users)) checks.note(`sign in as ${user} with ${password}`)
   checks.note(`another site, whose form orders here: https://127.0.0.1:${otherPort}, and https://localhost:${otherPort} for another port`)
   checks.note('Your browser warns, because nobody vouches for a certificate made on the spot. Ctrl-C ends it.')
-  await interrupted()
 }

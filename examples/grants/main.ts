@@ -12,6 +12,8 @@ import { createWebApp, howTo } from './web-app.js'
 export const main: Example = async (checks, args) => {
   const flag = { type: 'boolean', default: false } as const
   const { legacy, serve } = parseArgs({ args: [...args], options: { legacy: flag, serve: flag } }).values
+  // Listens before an address is shown: whoever reads it may press Ctrl-C at once.
+  const end = serve ? interrupted() : undefined
   const servers = [await startProvider({ legacy })]
   try {
     const issuer = servers[0]!.url
@@ -24,7 +26,7 @@ export const main: Example = async (checks, args) => {
       const app = await listen(url => createWebApp(issuer, url, api.url))
       servers.push(app)
       checks.note(howTo(issuer, app.url, api.url))
-      return await interrupted()
+      return await end
     }
 
     const call: Stage['call'] = async (method, token) => {

@@ -5,9 +5,9 @@
 import { parseArgs } from 'node:util'
 import { keycloak } from 'scopegate'
 import { clientCredentials, type TokenRequestError } from 'scopegate/client'
+import { callApi } from '../call.js'
 import { createApp } from '../express.js'
 import { type Listening, listen } from '../listen.js'
-import { callApi } from '../m2m-client.js'
 import { clients, startRealm } from '../realm.js'
 import type { Example } from '../run.js'
 
