@@ -1,5 +1,6 @@
 /**
- * `npm run bench`: what one verification costs, for all contenders in one run, in interleaved rounds. Medians, and ratios to the floor.
+ * `npm run bench`: what one verification costs, for all contenders in one run, in interleaved rounds: medians, and ratios to the floor.
+ * Then what a gate costs besides (costs.mjs), unless --only is given.
  *
  * --rounds N (9), --tokens N (2000 for new ones, of each algorithm), --only WORKLOAD
  */
@@ -53,7 +54,6 @@ for (const alg of ['RS256', 'ES256', 'EdDSA']) {
     if (values.only !== undefined && !workload.includes(values.only)) continue
     const names = Object.keys(VERIFIERS).filter(who)
     const times = Object.fromEntries(names.map(name => [name, []]))
-    // What is slow by nature gets fewer tokens: its figure per token is no worse for that.
     const kept = Object.fromEntries(names.map(name => [name, VERIFIERS[name](key)]))
     for (const name of names) await run(kept[name], warm)
     for (let index = 0; index < rounds; index++) {
@@ -62,6 +62,7 @@ for (const alg of ['RS256', 'ES256', 'EdDSA']) {
         const verify = seen ? kept[name] : VERIFIERS[name](key)
         const list = of(tokens)
         if (seen) for (const token of new Set(list)) await verify(token)
+        // What verifies each time gets fewer tokens: its figure per token is no worse for that.
         const slow = seen && !/scopegate|cache/.test(name)
         times[name].push(await run(verify, slow ? list.slice(0, 2000) : list))
       }
@@ -88,3 +89,4 @@ keep('micro', {
   rounds,
   microseconds: figures,
 })
+if (values.only === undefined) await import('./costs.mjs')
