@@ -124,13 +124,13 @@ function checkKind(claims: Claims, { audience, tokenTypes }: ClaimPolicy): void 
       shown(token_use),
       'Send the access_token of the token response.',
     )
-  if ('token_type' in claims || 'token_use' in claims || tokenTypes !== undefined || audience !== null) return
-  // oidc-provider and Spring's server answer so about refresh tokens.
+  if (['token_type', 'token_use', 'aud'].some(name => name in claims) || tokenTypes !== undefined || audience !== null) return
+  // oidc-provider and Spring's server answer so about refresh tokens, which are for no API.
   throw defect(
     'wrong_token_type',
     'token_type Bearer or DPoP',
-    'none, and no audience is asked for',
-    'Nothing else would tell an access token from a refresh token: set `audience`, or have the issuer put token_type into its answers.',
+    'none, and no aud either',
+    'Nothing else would tell an access token from a refresh token: have the issuer put token_type into its answers.',
   )
 }
 

@@ -261,6 +261,7 @@ export const RIGHT: Readonly<Record<string, Omit<IntrospectionShot, 'reason'>>> 
   'neither exp nor iss': { answer: { exp: undefined, iss: undefined } },
   'no token_type, but this API in aud': { answer: { token_type: undefined } },
   'for any API': { answer: { aud: undefined }, audience: null },
+  'the example of RFC 7662, without token_type': { answer: { token_type: undefined }, audience: null },
   'token_use alone': { answer: { token_type: undefined, aud: undefined, token_use: 'access_token' }, audience: null },
   signed: { answer: signed(), signed: true },
   'signed, the long name of its type': { answer: signed(undefined, { typ: 'application/Token-Introspection+jwt' }), signed: true },
