@@ -225,6 +225,77 @@ export const ENDPOINTS: readonly Listed[] = [
   },
 ]
 
+/** The option `revoked`, and the store for it. */
+export const REVOKED: readonly Listed[] = [
+  {
+    id: 'R1',
+    attack: 'a revoked token in its second valid form: the other ECDSA signature',
+    answer: '`token_revoked`',
+    tests: [
+      ['redis', 'a revoked token stays refused in its second form'],
+      ['engines/redis-deny', 'is refused in its second valid form as well'],
+    ],
+  },
+  {
+    id: 'R2',
+    attack: 'a revoked token that was let in before, and is remembered',
+    answer: '`token_revoked`, with the challenge of its scheme',
+    tests: [
+      ['revocation', 'on every call, by whatever way'],
+      ['revocation', 'refuses the next call after'],
+      ['revocation', 'is answered with the challenge'],
+    ],
+  },
+  {
+    id: 'R3',
+    attack: 'a revoked token at another process of the API',
+    answer: '`token_revoked` within a second',
+    tests: [['engines/redis-deny', 'the other refuses within a second']],
+  },
+  {
+    id: 'R4',
+    attack: 'a store that is down, hangs, or answers what is not its own',
+    answer: '`revocation_unknown`',
+    tests: [
+      ['faults/revocation', 'the store of revoked tokens is down'],
+      ['faults/revocation', 'the store of revoked tokens never answers'],
+      ['redis', 'rejects where Redis says'],
+      ['engines/redis-deny', 'since it was stopped'],
+    ],
+  },
+  {
+    id: 'R5',
+    attack: 'an answer that is neither true nor false, late, or an error',
+    answer: '`revocation_unknown`',
+    tests: [
+      ['revocation', 'undefined, as of a forgotten return'],
+      ['revocation', 'an answer too late'],
+      ['revocation', 'a rejection'],
+    ],
+  },
+  {
+    id: 'R6',
+    attack: 'issuers, users and token ids that are the same when joined',
+    answer: 'none is taken for another',
+    tests: [['redis', 'takes no name for another']],
+  },
+  {
+    id: 'R7',
+    attack: 'an earlier moment, to bring tokens of a user back to life',
+    answer: '`token_revoked`: a moment only moves forward',
+    tests: [['redis', 'never moves back']],
+  },
+  {
+    id: 'R8',
+    attack: 'a look into Redis, or at what it throws',
+    answer: 'hashes alone; no credential',
+    tests: [
+      ['redis', 'writes hashes alone'],
+      ['revocation', 'an error that holds the credential'],
+    ],
+  },
+]
+
 /** Rows that wait for what is not built; and parts of rows. */
 export const WAITING: readonly { readonly id: string; readonly what: string; readonly why: string }[] = [
   { id: 'C5', what: 'a token that is too old, or lives too long', why: 'there is no option for either yet; `exp` counts' },
@@ -238,11 +309,6 @@ export const CHAPTERS_WAITING: typeof WAITING = [
     id: 'DPoP, mTLS',
     what: 'proofs that are missing, forged, replayed',
     why: 'not built; what is bound to a key (`cnf`) is refused as `token_bound`',
-  },
-  {
-    id: 'Revocation',
-    what: 'a second text of a withdrawn token, a store that fails',
-    why: 'not built; a token works until it expires, or its key is withdrawn',
   },
 ]
 export const PARTS_WAITING: typeof WAITING = [{ id: 'T25', what: 'RSA keys made by ROCA', why: 'not looked for' }]

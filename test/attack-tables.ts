@@ -4,7 +4,7 @@ import { CLAIMS } from './attack-claims.js'
 import type { Kit } from './attack-forge.js'
 import { FORM } from './attack-form.js'
 import { INTROSPECTION, NOT_ASKED } from './attack-introspection.js'
-import { AROUND, CHAPTERS_WAITING, ENDPOINTS, type Listed, PARTS_WAITING, WAITING } from './attack-list.js'
+import { AROUND, CHAPTERS_WAITING, ENDPOINTS, type Listed, PARTS_WAITING, REVOKED, WAITING } from './attack-list.js'
 import { MISUSE } from './attack-misuse.js'
 import { PLAYBOOK } from './attack-playbook.js'
 import { SCHEMES } from './attack-schemes.js'
@@ -39,6 +39,7 @@ export async function tablesOf(kit: Kit): Promise<Readonly<Record<string, readon
       ...INTROSPECTION.map(({ id, attack, shots }) => [id, attack, code(new Set(Object.values(shots).map(({ reason }) => reason)))]),
       [NOT_ASKED.id, NOT_ASKED.attack, code(NOT_ASKED.refused)],
     ],
+    '### Revocation': listed(REVOKED),
     '### Keys and metadata': listed(ENDPOINTS),
     "### The API's own code": MISUSE.map(({ id, attack }) => [id, attack]),
     "### jwt_tool's playbook": PLAYBOOK.map(({ item, refused }) => [item, code(refused)]),

@@ -19,7 +19,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { createApp } from '../examples/express.js'
 import { readOptions } from '../src/options.js'
 import { startKit } from './attack-forge.js'
-import { AROUND, ENDPOINTS } from './attack-list.js'
+import { AROUND, ENDPOINTS, REVOKED } from './attack-list.js'
 import { pathOf, tablesOf } from './attack-tables.js'
 import {
   type Block,
@@ -337,6 +337,7 @@ describe('docs/options.md', () => {
     'keys.cooldown': settings.keys.cooldown,
     'keys.timeout': settings.keys.timeout,
     'verifiedTokens.maxEntries': settings.maxVerifiedTokens,
+    revoked: 'none',
     bearerFrom: `[${settings.bearerFrom.map(place => `'${place}'`).join(', ')}]`,
     schemes: settings.schemes.length > 0 ? 'some' : 'none',
     allowInsecureHttp: settings.allowInsecureHttp,
@@ -401,7 +402,9 @@ describe('docs/security.md', () => {
   })
 
   test('names tests that are there', () => {
-    const named = [...AROUND, ...ENDPOINTS].flatMap(({ id, tests }) => tests.map(([file, title]) => [id, pathOf(file), title] as const))
+    const named = [...AROUND, ...ENDPOINTS, ...REVOKED].flatMap(({ id, tests }) =>
+      tests.map(([file, title]) => [id, pathOf(file), title] as const),
+    )
     expect(named.length).toBeGreaterThan(50)
     const begins = (text: string, title: string) => ["'", '`', '"'].some(quote => text.includes(quote + title))
     expect(named.filter(([, path, title]) => !begins(read(path), title))).toEqual([])

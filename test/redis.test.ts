@@ -5,6 +5,7 @@ import { type RedisClient, redisDenyStore } from 'scopegate/redis'
 import { createTestIssuer, fakeAccessToken } from 'scopegate/testing'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { twinOf } from './attack-forge.js'
+import { read } from './docs-blocks.js'
 import { expectNoToken, refusalOf } from './refusal.js'
 
 const NOW = 1_800_000_000
@@ -310,6 +311,21 @@ test.each<[string, unknown, unknown, string]>([
 
 test('the client of the redis package fits as it is', () => {
   expect(redisDenyStore(createClient({ disableOfflineQueue: true }))).toMatchObject({ revoke: expect.any(Function) })
+})
+
+test('the line of docs/revocation.md makes such a client of one that takes the time apart', async () => {
+  const [, line] = /```js\n(.*)\n```/.exec(read('docs/revocation.md'))!
+  const { client: held, writes } = memory()
+  const redis = {
+    get: (key: string) => held.get(key),
+    set: (key: string, value: string, unit?: 'EX', EX?: number) => held.set(key, value, unit === 'EX' ? { EX: EX! } : {}),
+  }
+  const store = redisDenyStore(new Function('redis', `${line}; return client`)(redis))
+  const token = tokenOf()
+  await store.revoke(token)
+  await store.revokeSubject(ISSUER, 'bob')
+  expect(writes.map(({ EX }) => EX)).toEqual([360, undefined])
+  expect(await store.revoked(token)).toBe(true)
 })
 
 describe('in a resource server', () => {
