@@ -44,6 +44,15 @@ declare module 'oidc-provider' {
     save(): Promise<string>
   }
 
+  /** A refresh token as it is kept. */
+  interface StoredToken {
+    clientId: string
+    grantId: string
+    /** Seconds. */
+    remainingTTL: number
+    save(): Promise<string>
+  }
+
   interface ResourceServerInfo {
     audience: string
     scope: string
@@ -91,6 +100,14 @@ declare module 'oidc-provider' {
       /** Seconds; undefined: without end. */
       expiresIn(context: Context, token: Token, client: Client): number | undefined
     }
+    RefreshToken: new (source: {
+      client: Client
+      accountId: string
+      grantId: string
+      gty: string
+      scope: string
+      resource?: string
+    }) => StoredToken
     ResourceServer: new (
       identifier: string,
       info: ResourceServerInfo,
@@ -114,6 +131,7 @@ declare module 'oidc-provider' {
     ): Promise<void>
     registerGrantType(name: string, handler: (context: Context) => Promise<void>, parameters: readonly string[]): void
     on(event: 'server_error', listener: (context: Context, error: Error) => void): this
+    on(event: 'grant.revoked', listener: (context: Context, grantId: string) => void): this
   }
 
   export const errors: Record<
