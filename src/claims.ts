@@ -63,24 +63,8 @@ export function checkClaims(header: Claims, claims: Claims, policy: ClaimPolicy,
   checkType(header, claims, policy)
   checkAudience(claims, policy)
   checkTimes(claims, policy.clockTolerance, now)
-  for (const name of ['sub', 'client_id', 'azp']) {
-    if (name in claims && typeof claims[name] !== 'string') throw defect('claim_invalid', `${name} to be a string`, shown(claims[name]))
-  }
-  if (policy.profile === 'rfc9068') {
-    for (const name of ['sub', 'client_id', 'jti']) {
-      if (typeof claims[name] !== 'string') throw defect('claim_invalid', `the claim ${name} (RFC 9068 §2.2)`, shown(claims[name]))
-    }
-    if (!('iat' in claims)) throw defect('claim_invalid', 'the claim iat (RFC 9068 §2.2)', 'none')
-    if (!('aud' in claims)) throw defect('claim_invalid', 'the claim aud (RFC 9068 §2.2)', 'none')
-  }
-  if ('cnf' in claims) {
-    throw defect(
-      'token_bound',
-      'a token that is not bound to a key',
-      'one with cnf (DPoP or mTLS)',
-      'It proves nothing when it is sent as plain Bearer.',
-    )
-  }
+  checkNames(claims, policy)
+  checkUnbound(claims)
 }
 
 /**
@@ -109,7 +93,8 @@ export function checkTimes(claims: Claims, tolerance: number, now: number): void
   }
 }
 
-function checkType(header: Claims, claims: Claims, { issuer, profile, tokenTypes }: ClaimPolicy): void {
+/** What kind of token it says it is. */
+export function checkType(header: Claims, claims: Claims, { issuer, profile, tokenTypes }: ClaimPolicy): void {
   if (profile === 'rfc9068' && !/^(application\/)?at\+jwt$/i.test(String(header.typ))) {
     throw defect('wrong_token_type', 'the header typ at+jwt (RFC 9068 §4)', shown(header.typ))
   }
@@ -131,7 +116,8 @@ function checkType(header: Claims, claims: Claims, { issuer, profile, tokenTypes
   }
 }
 
-function checkAudience(claims: Claims, { issuer, audience }: ClaimPolicy): void {
+/** Who the token is for (RFC 7519 §4.1.3). */
+export function checkAudience(claims: Claims, { issuer, audience }: ClaimPolicy): void {
   const { aud } = claims
   const held: readonly unknown[] = typeof aud === 'string' ? [aud] : Array.isArray(aud) ? aud : []
   const wellFormed = aud === undefined || typeof aud === 'string' || (Array.isArray(aud) && aud.every(each => typeof each === 'string'))
@@ -141,6 +127,30 @@ function checkAudience(claims: Claims, { issuer, audience }: ClaimPolicy): void 
     `aud to hold ${(audience ?? ['strings']).map(each => shown(each)).join(' or ')}`,
     aud === undefined ? 'no aud' : shown(aud),
     audienceHint(issuer, audience?.[0], held),
+  )
+}
+
+/** Who the token is about, and what the strict profile wants to be there. */
+export function checkNames(claims: Claims, { profile }: Pick<ClaimPolicy, 'profile'>): void {
+  for (const name of ['sub', 'client_id', 'azp']) {
+    if (name in claims && typeof claims[name] !== 'string') throw defect('claim_invalid', `${name} to be a string`, shown(claims[name]))
+  }
+  if (profile !== 'rfc9068') return
+  for (const name of ['sub', 'client_id', 'jti']) {
+    if (typeof claims[name] !== 'string') throw defect('claim_invalid', `the claim ${name} (RFC 9068 §2.2)`, shown(claims[name]))
+  }
+  if (!('iat' in claims)) throw defect('claim_invalid', 'the claim iat (RFC 9068 §2.2)', 'none')
+  if (!('aud' in claims)) throw defect('claim_invalid', 'the claim aud (RFC 9068 §2.2)', 'none')
+}
+
+/** A token that is bound to a key needs a proof, which plain Bearer has not. */
+export function checkUnbound(claims: Claims): void {
+  if (!('cnf' in claims)) return
+  throw defect(
+    'token_bound',
+    'a token that is not bound to a key',
+    'one with cnf (DPoP or mTLS)',
+    'It proves nothing when it is sent as plain Bearer.',
   )
 }
 

@@ -116,7 +116,7 @@ export function metadataSource(
 }
 
 /** An address in the metadata that must be there, and may be asked; with a question mark, if it is there. */
-export type Endpoint = 'jwks_uri' | 'jwks_uri?' | 'introspection_endpoint'
+export type Endpoint = 'jwks_uri' | 'jwks_uri?' | 'introspection_endpoint' | 'token_endpoint'
 
 /**
  * The OpenID Connect form of the address first; RFC 8414's only where the first says that it has nothing (4xx).

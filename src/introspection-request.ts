@@ -90,17 +90,27 @@ export function introspectionEndpoint(issuer: IssuerSettings, settings: Settings
 async function formOf(token: string, option: IntrospectionSettings, issuer: string, metadata: Discovered): Promise<Form> {
   const { clientId, clientSecret, clientAssertion } = option
   const form = new URLSearchParams({ token, token_type_hint: 'access_token' })
-  const headers: Record<string, string> = {}
   if (clientAssertion !== undefined) {
     form.set('client_assertion_type', JWT_BEARER)
     form.set('client_assertion', await assertion(clientAssertion, issuer))
-  } else if (takesPostAlone(metadata.introspection_endpoint_auth_methods_supported)) {
-    form.set('client_id', clientId)
-    form.set('client_secret', clientSecret!)
-  } else {
-    headers.authorization = `Basic ${Buffer.from(`${encoded(clientId)}:${encoded(clientSecret!)}`).toString('base64')}`
+    return { headers: {}, body: form.toString() }
   }
-  return { headers, body: form.toString() }
+  return withSecret(form, clientId, clientSecret!, metadata.introspection_endpoint_auth_methods_supported)
+}
+
+/**
+ * A form with the secret of the client that posts it: as Basic credentials, unless the server takes them in the form alone.
+ *
+ * @param methods what the server's metadata say that it takes
+ */
+export function withSecret(form: URLSearchParams, clientId: string, clientSecret: string, methods: unknown): Form {
+  if (takesPostAlone(methods)) {
+    form.set('client_id', clientId)
+    form.set('client_secret', clientSecret)
+    return { headers: {}, body: form.toString() }
+  }
+  const credentials = Buffer.from(`${encoded(clientId)}:${encoded(clientSecret)}`).toString('base64')
+  return { headers: { authorization: `Basic ${credentials}` }, body: form.toString() }
 }
 
 async function assertion(make: (audience: string) => string | Promise<string>, issuer: string): Promise<string> {

@@ -1,6 +1,6 @@
 /** The test issuer: keys, tokens, and the endpoints that a resource server and a machine client ask. */
 import { type CryptoKey, exportJWK, generateKeyPair, type JSONWebKeySet, type JWK, type JWTPayload, SignJWT } from 'jose'
-import { type FailMode, startServer, type TestServer } from './server.js'
+import { type Endpoints, type FailMode, startServer, type TestServer } from './server.js'
 
 /** What shape the issuer has. */
 export interface TestIssuerOptions {
@@ -12,6 +12,8 @@ export interface TestIssuerOptions {
   readonly algorithm?: string
   /** false: nothing listens; `jwks` and `sign` serve tests without a network. Default: true. */
   readonly server?: boolean
+  /** The loopback port that it listens on. Default: a free one. */
+  readonly port?: number
 }
 
 /** What else than its claims a signed token can differ in. */
@@ -49,7 +51,7 @@ const LIFETIME = 300
 const OFFLINE = 'https://issuer.test'
 
 /**
- * Starts an issuer on a free loopback port: discovery, keys, and a token endpoint for client credentials that takes any client
+ * Starts an issuer on a loopback port: discovery, keys, and a token endpoint for client credentials that takes any client
  * with any secret and grants every scope that is asked for.
  *
  * @example
@@ -64,7 +66,7 @@ const OFFLINE = 'https://issuer.test'
  * ```
  */
 export async function createTestIssuer(options: TestIssuerOptions = {}): Promise<TestIssuer> {
-  const { realm, audience = 'test-api', algorithm = 'RS256', server: listens = true } = options
+  const { realm, audience = 'test-api', algorithm = 'RS256', server: listens = true, port = 0 } = options
   const path = realm === undefined ? '' : `/realms/${encodeURIComponent(realm)}`
   const paths =
     realm === undefined
@@ -105,7 +107,7 @@ export async function createTestIssuer(options: TestIssuerOptions = {}): Promise
       .sign(current.privateKey)
   }
   if (listens) {
-    server = await startServer({
+    const endpoints: Endpoints = {
       [paths.discovery]: () => ({ issuer: url() + path, jwks_uri: url() + paths.jwks, token_endpoint: url() + paths.token }),
       [paths.jwks]: jwks,
       [paths.token]: async form => {
@@ -116,7 +118,8 @@ export async function createTestIssuer(options: TestIssuerOptions = {}): Promise
         })
         return { access_token, token_type: 'Bearer', expires_in: LIFETIME, scope: form.get('scope') ?? '' }
       },
-    })
+    }
+    server = await startServer(endpoints, port)
   }
   return {
     url: url(),

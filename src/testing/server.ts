@@ -17,7 +17,11 @@ export interface TestServer {
 
 type Endpoint = (form: URLSearchParams) => object | Promise<object>
 
-export async function startServer(endpoints: Readonly<Record<string, Endpoint>>): Promise<TestServer> {
+/** By path. */
+export type Endpoints = Readonly<Record<string, Endpoint>>
+
+/** @param port 0: a free one */
+export async function startServer(endpoints: Endpoints, port: number): Promise<TestServer> {
   const counts = new Map<string, number>()
   let mode: FailMode | null = null
   const server = createServer(async (request, response) => {
@@ -30,7 +34,7 @@ export async function startServer(endpoints: Readonly<Record<string, Endpoint>>)
     if (form === undefined) return answer(response, 400, { error: 'invalid_request' })
     answer(response, 200, await endpoint(form))
   })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve))
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     fail(next) {
