@@ -37,6 +37,14 @@ export async function inChromium(checks: Checker, place: Place, browser: Browser
     await page.reload()
     await page.getByRole('button', { name: 'Log in' }).waitFor()
     checks.check('what the browser complained about', tab.complaints, [])
+
+    await logInOn(page, 'alice', passwords.alice)
+    const again = await tab.status('logged out')
+    await place.deny.revokeSubject(place.house.issuer, 'alice')
+    tab.requests()
+    await page.getByRole('button', { name: 'Load data' }).click()
+    checks.check('alice is shut out while she looks at it', await tab.status(again), 'Your session has ended. Please log in again.')
+    checks.check('  requests', tab.requests(), ['GET /data 401', 'POST /web/logout 200'])
   } finally {
     await tab.close()
   }
@@ -66,8 +74,9 @@ export async function overHttp(checks: Checker, { url, accessSeconds }: Place): 
   checks.check('GET /data with the access token of POST /web/token', await data(first.accessToken), 200)
   await wait(checks, accessSeconds, 'for it to expire')
   checks.check('the same', await data(first.accessToken), 401)
-  const second = await ask('/web/token')
+  const [second, other] = await Promise.all([ask('/web/token'), ask('/web/token')])
   checks.check('GET /data with a new one', await data(second.accessToken), 200)
+  checks.check('  which two tabs get that ask at once', second.accessToken === other.accessToken, true)
   checks.check('log out', await ask('/web/logout'), { signedIn: false })
   checks.check('a token after that', await ask('/web/token'), { signedIn: false })
 }

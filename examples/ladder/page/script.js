@@ -34,9 +34,10 @@ async function load() {
   const token = await accessToken()
   if (token === undefined) return show(false, 'Please log in.')
   const response = await fetch('/data', { headers: { authorization: `Bearer ${token}` } })
-  // The token is refused before its time: the session was ended elsewhere.
+  // The token is refused before its time: somebody revoked it, and the session goes with it.
   if (response.status === 401) {
     access = undefined
+    await ask('/web/logout')
     return show(false, 'Your session has ended. Please log in again.')
   }
   const { data, for: user } = await response.json()
