@@ -28,6 +28,7 @@ export function openGate({ house, external, secrets, revoked }: GateOptions): Ga
   // Options never change; a rotation while the API runs puts a new gate in the place of the old one.
   let server = make(secrets)
   return {
+    ...server,
     useSecrets(current) {
       server = make(current)
     },
