@@ -64,10 +64,11 @@ async function pass(server: ResourceServer, rule: Requirement, request: Request,
   delete (request as { auth?: unknown }).auth
   const { method, originalUrl: url, headers, rawHeaders, body } = request
   const setHeader = (name: string, value: string) => void response.set(name, value)
-  const token = await server.authenticate({ method, url, headers, rawHeaders, body, setHeader })
+  const asked = { method, url, headers, rawHeaders, body, setHeader }
+  const token = await server.authenticate(asked)
   // A user's server that wraps ours may be written in JavaScript, and may judge late: `void` lets a promise through.
   if (!token) throw new TypeError('The given server authenticated a call and gave no token.')
-  await server.authorize(token, rule)
+  await server.authorize(token, rule, asked)
   Object.defineProperty(request, 'auth', { value: token, configurable: true, enumerable: false, writable: false })
 }
 

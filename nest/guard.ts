@@ -38,11 +38,12 @@ export class ScopesGuard implements CanActivate {
     // What a middleware or a client's body put there must not be taken for ours.
     delete (request as { auth?: unknown }).auth
     try {
-      const token = await this.#authenticate(request, context, access === 'public')
+      const asked = this.#asked(request, context, access === 'public')
+      const token = await this.#authenticate(asked)
       if (token === 'nobody') return true
       // A server put in place of ours may be written in JavaScript, and may judge late: `void` lets a promise through.
       if (!token) throw new TypeError('The given server authenticated a call and gave no token.')
-      if (access !== 'public') await this.#server.authorize(token, access)
+      if (access !== 'public') await this.#server.authorize(token, access, asked)
       Object.defineProperty(request, 'auth', { value: token, configurable: true, enumerable: false, writable: false })
       return true
     } catch (error) {
@@ -51,21 +52,18 @@ export class ScopesGuard implements CanActivate {
     }
   }
 
-  /** Without credentials a public route is called by nobody in particular; bad credentials are refused there, too. */
-  async #authenticate(request: PlatformRequest, context: ExecutionContext, open: boolean): Promise<AccessToken | 'nobody'> {
+  #asked(request: PlatformRequest, context: ExecutionContext, optional: boolean): HttpRequest {
     const { method, url, originalUrl, headers, rawHeaders, raw, body } = request
     const setHeader = (name: string, value: string) => this.#host.httpAdapter.setHeader(context.switchToHttp().getResponse(), name, value)
+    return { method, url: originalUrl ?? url, headers, rawHeaders: rawHeaders ?? raw?.rawHeaders, body, setHeader, optional }
+  }
+
+  /** Without credentials a public route is called by nobody in particular; bad credentials are refused there, too. */
+  async #authenticate(asked: HttpRequest): Promise<AccessToken | 'nobody'> {
     try {
-      return await this.#server.authenticate({
-        method,
-        url: originalUrl ?? url,
-        headers,
-        rawHeaders: rawHeaders ?? raw?.rawHeaders,
-        body,
-        setHeader,
-      })
+      return await this.#server.authenticate(asked)
     } catch (error) {
-      if (open && isAuthError(error) && error.reason === 'token_missing') return 'nobody'
+      if (asked.optional && isAuthError(error) && error.reason === 'token_missing') return 'nobody'
       throw error
     }
   }

@@ -12,6 +12,8 @@ export interface HttpRequest {
   readonly body?: unknown
   /** Sets a header that the answer must carry, also where the call is let through. */
   readonly setHeader?: (name: string, value: string) => void
+  /** True where the caller lets a call without credentials in, too: it is thrown all the same, but no event says that it was refused. */
+  readonly optional?: boolean
 }
 
 const SCHEME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]*/

@@ -21,6 +21,7 @@ export {
   type TokenDefect,
   UnavailableError,
 } from './errors.js'
+export type { AllowEvent, DecisionEvent, DenyEvent, KeysEvent, WouldDenyEvent } from './events.js'
 export type { HttpRequest } from './extract.js'
 export type { FetchCode } from './http.js'
 export type { IntrospectionOptions } from './introspection-options.js'
@@ -28,6 +29,7 @@ export type { IssuerOptions } from './issuer-options.js'
 export type { Validator } from './issuers.js'
 export type { IntrospectionStatus, IssuerStatus } from './keys.js'
 export type { IssuerlessOptions, ResourceServerOptions } from './options.js'
+export { type ReportOnlyOptions, reportOnly } from './report-only.js'
 export { createResourceServer, isResourceServer, type ResourceServer } from './resource-server.js'
 export { allOf, anyOf, type ClaimValue, claim, client, clientRole, type Requirement, type Rule, realmRole, scope, toRule } from './rules.js'
 export type { Principal, Scheme } from './scheme.js'

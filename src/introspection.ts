@@ -1,7 +1,7 @@
 /** Judges a token by what its issuer says of it (RFC 7662): asks within bounds, remembers shortly, and lets nothing else count as active. */
-import { channel } from 'node:diagnostics_channel'
 import { tokenCache } from './cache.js'
 import { InvalidTokenError, UnavailableError } from './errors.js'
+import { keysTeller } from './events.js'
 import { FetchError } from './http.js'
 import { type Answer, answeredToken, completed, judgeAnswer } from './introspection-answer.js'
 import { introspectionEndpoint } from './introspection-request.js'
@@ -43,8 +43,6 @@ const ADVICE: Readonly<Record<string, string>> = {
   HTTP_404: 'Nothing is there: is introspection switched on at the issuer, and `introspection.endpoint` right?',
 }
 
-const events = channel('scopegate:keys')
-
 interface Kept {
   readonly claims: Claims | undefined
   readonly age: () => number
@@ -53,6 +51,7 @@ interface Kept {
 /** @param keys of the issuer, for answers that are signed */
 export function introspector(issuer: IssuerSettings, settings: Settings, keys: KeySource): Introspector {
   const { clock } = settings
+  const tell = keysTeller(issuer.issuer)
   const { maxAge } = issuer.introspection!
   const endpoint = introspectionEndpoint(issuer, settings, keys)
   // Two, so that whoever sends made-up tokens cannot push the active ones out.
@@ -84,8 +83,7 @@ export function introspector(issuer: IssuerSettings, settings: Settings, keys: K
     if (error.code === 'CLOSED') return
     failures++
     lastError = error
-    if (events.hasSubscribers)
-      events.publish({ type: 'introspection_failed', issuer: issuer.issuer, code: error.code, message: error.message })
+    tell({ type: 'introspection_failed', code: error.code, message: error.message })
     // Those that were sent before the first of them failed tell nothing new.
     if (!isOutage(error) || backOffRest() > 0) return
     outage = error

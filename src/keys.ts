@@ -1,6 +1,6 @@
 /** Where an issuer's keys come from: its JWKS, found by discovery or named, and kept up to date; or a fixed set. */
-import { channel } from 'node:diagnostics_channel'
 import { metadataSource } from './discovery.js'
+import { type KeysNews, keysTeller } from './events.js'
 import { type FetchCode, FetchError, fetchJson } from './http.js'
 import type { IssuerSettings } from './issuer-options.js'
 import { type AcceptedKeys, acceptKeys, type KeySet } from './jwk.js'
@@ -37,7 +37,6 @@ export interface KeySource {
   close(): void
 }
 
-const events = channel('scopegate:keys')
 /** Of an issuer that signs nothing. */
 const NO_KEYS = acceptKeys([]).set
 
@@ -50,13 +49,12 @@ export function keySource(issuer: IssuerSettings, settings: Settings): KeySource
 
 /** Keys that are fetched: {@link Store} says when. */
 function remoteKeys(issuer: IssuerSettings, settings: Settings): KeySource {
-  const tell = (type: string, detail: object = {}) => {
-    if (events.hasSubscribers) events.publish({ type, issuer: issuer.issuer, ...detail })
-  }
+  const tell = keysTeller(issuer.issuer)
   const { fetch, clock, keys: times, allowInsecureHttp } = settings
   // Who gives opaque tokens alone, and says by introspection what they are, need not have keys (RFC 8414 §2).
   const endpoint = issuer.introspection === undefined ? 'jwks_uri' : 'jwks_uri?'
-  const metadata = metadataSource({ ...issuer, allowInsecureHttp }, clock, tell, endpoint)
+  const tellOfMetadata = (type: string, detail: object) => tell({ type, ...detail } as KeysNews)
+  const metadata = metadataSource({ ...issuer, allowInsecureHttp }, clock, tellOfMetadata, endpoint)
   // Outlives the set that it was found in: a leaked key stays refused even where the rest of its set was unusable.
   let leaked: ReadonlySet<string> = new Set()
 
@@ -81,12 +79,12 @@ function remoteKeys(issuer: IssuerSettings, settings: Settings): KeySource {
     times,
     clock,
     load,
-    tell(event, { next, previous, error }) {
-      if (next === undefined) return tell(event, error && { code: error.code, message: error.message })
+    tell(type, { next, previous, error }) {
+      if (next === undefined) return tell({ type, ...(error && { code: error.code, message: error.message }) } as KeysNews)
       const added = next.kids.filter(kid => !previous?.kids.includes(kid))
       const removed = previous?.kids.filter(kid => !next.kids.includes(kid)) ?? []
-      tell(event, { added, removed })
-      if (previous !== undefined && added.length + removed.length > 0) tell('keys_changed', { added, removed })
+      tell({ type: 'refreshed', added, removed })
+      if (previous !== undefined && added.length + removed.length > 0) tell({ type: 'keys_changed', added, removed })
     },
   })
   return {
@@ -119,10 +117,10 @@ function fixedKeys(issuer: string, set: KeySet): KeySource {
 
 const NEVER_FETCHED = { lastSuccessAt: undefined, lastAttemptAt: undefined, lastError: undefined, nextAttemptAt: undefined }
 
-function report({ ignored, exposed, leaked, ambiguous }: AcceptedKeys, tell: (type: string, detail: object) => void): void {
-  for (const each of ignored) tell('key_ignored', each)
-  if (exposed.length > 0) tell('private_key_seen', { kids: exposed, thumbprints: [...leaked] })
-  for (const kid of ambiguous) tell('ambiguous_kid', { kid })
+function report({ ignored, exposed, leaked, ambiguous }: AcceptedKeys, tell: (news: KeysNews) => void): void {
+  for (const each of ignored) tell({ type: 'key_ignored', ...each })
+  if (exposed.length > 0) tell({ type: 'private_key_seen', kids: exposed, thumbprints: [...leaked] })
+  for (const kid of ambiguous) tell({ type: 'ambiguous_kid', kid })
 }
 
 function reasons({ ignored }: AcceptedKeys): string {

@@ -5,6 +5,7 @@ import { inRange, isListOfWords, known, wrong } from './checks.js'
 import type { Profile } from './claims.js'
 import { shown } from './errors.js'
 import { type IssuerOptions, type IssuerSettings, readAudience, readIssuer, readProfile } from './issuer-options.js'
+import { type ReportOnly, type ReportOnlyOptions, readReportOnly } from './report-only.js'
 import type { Revoked } from './revocation.js'
 import { readSchemes, type Scheme } from './scheme.js'
 import { ASYMMETRIC, HMAC } from './secrets.js'
@@ -38,6 +39,8 @@ export interface ResourceServerOptions {
    * is neither true nor false, an error, or no answer within `keys.timeout`. `redisDenyStore()` of `scopegate/redis` makes one. Default: none.
    */
   readonly revoked?: (token: AccessToken) => boolean | Promise<boolean>
+  /** What verified bearer tokens are held against without being refused: it is published on the channel `scopegate:decision`. Default: nothing. */
+  readonly reportOnly?: ReportOnlyOptions
   /** Allows plain http to any host. Default false: loopback hosts and `internalUrl` need no permission. */
   readonly allowInsecureHttp?: boolean
   /** In place of the global fetch: to go through a proxy, or to trust a private CA. */
@@ -65,6 +68,7 @@ export interface Settings {
   /** 0: none. */
   readonly maxVerifiedTokens: number
   readonly revoked: Revoked | undefined
+  readonly reportOnly: ReportOnly | undefined
   readonly allowInsecureHttp: boolean
   readonly fetch: typeof fetch
   readonly clock: () => number
@@ -92,6 +96,7 @@ const OPTIONS = [
   'keys',
   'verifiedTokens',
   'revoked',
+  'reportOnly',
   'allowInsecureHttp',
   'fetch',
   'clock',
@@ -114,8 +119,8 @@ export function readOptions(options: ResourceServerOptions | IssuerlessOptions):
     throw wrong('realm', 'printable ASCII without quote and backslash', realm)
   const schemes = readSchemes(options.schemes)
   if (options.schemes !== undefined && options.issuer === undefined) {
-    if (options.audience !== undefined || options.bearerFrom !== undefined)
-      throw new TypeError('`issuer` is missing: `audience` and `bearerFrom` are for the tokens of an issuer.')
+    if (options.audience !== undefined || options.bearerFrom !== undefined || options.reportOnly !== undefined)
+      throw new TypeError('`issuer` is missing: `audience`, `bearerFrom` and `reportOnly` are for the tokens of an issuer.')
   }
   const algorithms = readAlgorithms(options.algorithms, options.issuer)
   const hasIssuers = options.issuer !== undefined || schemes.length === 0
@@ -130,6 +135,7 @@ export function readOptions(options: ResourceServerOptions | IssuerlessOptions):
     keys: readTimes(keys),
     maxVerifiedTokens: readVerifiedTokens(verifiedTokens),
     revoked,
+    reportOnly: readReportOnly(options.reportOnly),
     allowInsecureHttp,
     fetch,
     clock,

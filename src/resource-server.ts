@@ -9,13 +9,15 @@ import {
   UnavailableError,
   withChallenges,
 } from './errors.js'
+import { type Call, decisions, decisionTeller } from './events.js'
 import { type HttpRequest, hasAuthorization } from './extract.js'
 import { issuersValidator, type Validator } from './issuers.js'
 import type { IssuerStatus } from './keys.js'
 import { type IssuerlessOptions, type ResourceServerOptions, readOptions } from './options.js'
+import { tokenReporter } from './report-only.js'
 import { revocationCheck } from './revocation.js'
 import { judge } from './rights.js'
-import { type Requirement, toRule } from './rules.js'
+import { type Requirement, type Rule, toRule } from './rules.js'
 import { type Scheme, verifierFailed } from './scheme.js'
 import type { AccessToken } from './token.js'
 
@@ -36,9 +38,10 @@ export interface ResourceServer extends Validator {
   /**
    * Holds a verified token against a requirement.
    *
+   * @param request what `authenticate` was given, the same object: with it the published decision tells how long both took
    * @throws InsufficientScopeError; TypeError for what is no requirement
    */
-  authorize(token: AccessToken, requirement: Requirement): void
+  authorize(token: AccessToken, requirement: Requirement, request?: HttpRequest): void
   /** Fetches the keys of every issuer that has none yet, so that the first call need not wait. Throws UnavailableError. */
   warmup(): Promise<void>
   /** Fetches the keys of every issuer now, so that a withdrawn one is gone at once. Throws UnavailableError. */
@@ -71,19 +74,25 @@ export function createResourceServer(options: ResourceServerOptions | Issuerless
   const { clock, issuers, realm } = settings
   const validator = issuersValidator(settings)
   const revocation = revocationCheck(settings.revoked, settings.keys.timeout)
+  const report = settings.reportOnly && tokenReporter(settings.reportOnly, issuers)
+  const teller = decisionTeller()
   let open = true
 
-  const validate = async (token: string) => {
+  const validate = async (text: string, call?: Call): Promise<AccessToken> => {
     if (!open) throw new UnavailableError('closed', 1, 'The resource server was closed.')
     if (issuers.length === 0) throw new TypeError('validate: this server takes no bearer tokens, for it has no `issuer`.')
-    return revocation.check(await validator.validate(token), token)
+    const token = await validator.validate(text)
+    if (call !== undefined) call.token = token
+    if (settings.revoked !== undefined) await revocation.check(token, text)
+    report?.(token, text)
+    return token
   }
   const bearers = issuers.length > 0 ? [bearer(settings.bearerFrom, validate)] : []
   const schemes: readonly Scheme[] = [...bearers, ...settings.schemes]
 
   /** What a scheme of the user's says. Bearer has a clock tolerance of its own, and has judged the time already. */
-  const ask = async (scheme: Scheme, credential: string): Promise<AccessToken> => {
-    if (bearers.includes(scheme)) return scheme.validate(credential)
+  const ask = async (scheme: Scheme, credential: string, call: Call | undefined): Promise<AccessToken> => {
+    if (bearers.includes(scheme)) return validate(credential, call)
     if (!open) throw new UnavailableError('closed', 1, 'The resource server was closed.')
     let token: AccessToken
     try {
@@ -92,35 +101,43 @@ export function createResourceServer(options: ResourceServerOptions | Issuerless
     } catch (thrown) {
       throw isAuthError(thrown) ? thrown : verifierFailed(scheme.name, thrown, [credential])
     }
+    if (call !== undefined) call.token = token
     if (clock() < token.expiresAt) return revocation.check(token, credential)
     throw new InvalidTokenError(
       'token_expired',
       `Expected a credential that ends later than ${clock()}, got one that ended at ${token.expiresAt}.`,
     )
   }
+  const authenticate = async (request: HttpRequest, call?: Call): Promise<AccessToken> => {
+    const found = schemes.flatMap(scheme => {
+      const credential = answering(scheme, realm, () => scheme.find(request))
+      return credential === undefined ? [] : [{ scheme, credential }]
+    })
+    const [first, second] = found
+    if (first === undefined) throw missing(schemes, realm, request)
+    const { scheme, credential } = first
+    if (second !== undefined) {
+      const names = found.map(each => each.scheme.name).join(' and ')
+      throw challenged(new InvalidRequestError(`Expected the credentials of one scheme, got those of ${names}.`), scheme, realm)
+    }
+    if (call !== undefined) call.scheme = scheme.name
+    return ask(scheme, credential, call).catch(error => {
+      throw challenged(error, scheme, realm)
+    })
+  }
+  const authorize = (token: AccessToken, rule: Rule | null): void => {
+    const scheme = settings.schemes.find(({ name }) => name === token.scheme)
+    if (scheme === undefined) judge(token, rule)
+    else answering(scheme, realm, () => judge(token, rule))
+  }
   return Object.freeze({
-    async authenticate(request: HttpRequest) {
-      const found = schemes.flatMap(scheme => {
-        const credential = answering(scheme, realm, () => scheme.find(request))
-        return credential === undefined ? [] : [{ scheme, credential }]
-      })
-      const [first, second] = found
-      if (first === undefined) throw missing(schemes, realm, request)
-      const { scheme, credential } = first
-      if (second !== undefined) {
-        const names = found.map(each => each.scheme.name).join(' and ')
-        throw challenged(new InvalidRequestError(`Expected the credentials of one scheme, got those of ${names}.`), scheme, realm)
-      }
-      return ask(scheme, credential).catch(error => {
-        throw challenged(error, scheme, realm)
-      })
-    },
-    validate,
-    authorize(token: AccessToken, requirement: Requirement) {
+    authenticate: (request: HttpRequest) =>
+      decisions.hasSubscribers ? teller.entered(call => authenticate(request, call), request) : authenticate(request),
+    validate: (token: string) => (decisions.hasSubscribers ? teller.entered(call => validate(token, call)) : validate(token)),
+    authorize(token: AccessToken, requirement: Requirement, request?: HttpRequest) {
       const rule = toRule([requirement])
-      const scheme = settings.schemes.find(({ name }) => name === token.scheme)
-      if (scheme === undefined) return judge(token, rule)
-      answering(scheme, realm, () => judge(token, rule))
+      if (decisions.hasSubscribers) teller.judged(() => authorize(token, rule), token, rule, request)
+      else authorize(token, rule)
     },
     warmup: () => validator.warmup(),
     refresh: () => validator.refresh(),

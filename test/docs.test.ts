@@ -338,6 +338,7 @@ describe('docs/options.md', () => {
     'keys.timeout': settings.keys.timeout,
     'verifiedTokens.maxEntries': settings.maxVerifiedTokens,
     revoked: 'none',
+    reportOnly: settings.reportOnly === undefined ? 'none' : 'some',
     bearerFrom: `[${settings.bearerFrom.map(place => `'${place}'`).join(', ')}]`,
     schemes: settings.schemes.length > 0 ? 'some' : 'none',
     allowInsecureHttp: settings.allowInsecureHttp,

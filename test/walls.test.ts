@@ -32,6 +32,8 @@ const floors = [
     'secrets',
     'revocation',
     'rights',
+    'events',
+    'report-only',
   ],
   ['discovery', 'keys'],
   ['jwt', 'issuers', 'introspection', 'introspection-answer', 'introspection-request'],
