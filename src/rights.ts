@@ -61,7 +61,7 @@ function scopesOf(rule: Rule): string[] {
 }
 
 /** The rule in words, for the operator. */
-function text(rule: Rule): string {
+export function text(rule: Rule): string {
   switch (rule.rule) {
     case 'allOf':
       return rule.rules.map(each => (each.rule === 'anyOf' ? `(${text(each)})` : text(each))).join(' and ')
