@@ -9,6 +9,7 @@ export async function served(checks: Checker, place: Place): Promise<void> {
   const { url, house, external, accessSeconds } = place
   // No sooner than the tokens of the previous secret have expired.
   const rotateEvery = 2 * accessSeconds
+  const end = interrupted()
   checks.note(`
 web page   ${url}/
 house      ${house.issuer}  alice (${passwords.alice}), bob (${passwords.bob})
@@ -26,6 +27,6 @@ Access tokens last ${accessSeconds} s; the secrets rotate every ${rotateEvery} s
     place.rotateSecrets()
     checks.note(`the secrets were rotated at ${new Date().toLocaleTimeString()}`)
   }, rotateEvery * 1000)
-  await interrupted()
+  await end
   clearInterval(rotation)
 }

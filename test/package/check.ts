@@ -17,7 +17,7 @@ const nest11: Record<string, string> = read(join(root, 'test/nest11/package.json
 const compiler = pick(ours, 'typescript', '@types/node')
 const apps = {
   ...compiler,
-  ...pick(ours, 'express', '@types/express', 'reflect-metadata', 'rxjs'),
+  ...pick(ours, 'express', '@types/express', 'oauth4webapi', 'reflect-metadata', 'rxjs'),
   ...pick(nest11, '@nestjs/common', '@nestjs/core', '@nestjs/platform-express', '@nestjs/testing'),
   jest: '~30.5',
   'ts-jest': '~29.4',
@@ -101,7 +101,7 @@ async function inspect(): Promise<void> {
 
 function contents(installed: string): string {
   const files = filesIn(installed)
-  const strange = files.filter(file => !/^(dist|src|express|nest)\/|^(README\.md|LICENSE|package\.json)$/.test(file))
+  const strange = files.filter(file => !/^(dist|src|express|nest|client|redis)\/|^(README\.md|LICENSE|package\.json)$/.test(file))
   const missing = ['README.md', 'LICENSE'].filter(file => !files.includes(file))
   const lost = files.filter(file => file.endsWith('.map')).flatMap(map => lostSources(join(installed, map)))
   const tests = files.filter(file => /\.(test|spec)\./.test(file))
@@ -139,8 +139,8 @@ async function withoutPeers(project: string): Promise<void> {
 }
 
 async function withPeers(project: string): Promise<void> {
-  await check('installs beside Express 5 and NestJS 11', () => install(project, apps))
-  for (const source of ['express', 'nest']) {
+  await check('installs beside Express 5, NestJS 11 and oauth4webapi', () => install(project, apps))
+  for (const source of ['express', 'nest', 'client']) {
     await check(`${source}: types and import, nodenext`, () => compile(project, source, 'mts', 'nodenext', false))
     await check(`${source}: types and require, nodenext`, () => compile(project, source, 'cts', 'nodenext', false))
     await check(`${source}: types and require, node`, () => compile(project, source, 'ts', 'node', false))
