@@ -42,6 +42,22 @@ const floors = [
   ['resource-server'],
   ['index'],
   ['testing/index', 'testing/issuer', 'testing/server', 'testing/fake'],
+  [
+    'cli',
+    'cli/main',
+    'cli/io',
+    'cli/text',
+    'cli/check',
+    'cli/advice',
+    'cli/kind',
+    'cli/explain',
+    'cli/doctor',
+    'cli/issuer-checks',
+    'cli/key-checks',
+    'cli/token-checks',
+    'cli/token',
+    'cli/serve',
+  ],
 ]
 const frameworks = ['express', '@nestjs/common', '@nestjs/core', 'fastify']
 const adapters = ['express/index', 'nest/index', 'nest/module', 'nest/guard', 'nest/decorators', 'client/index', 'redis/index']
@@ -53,7 +69,7 @@ interface Line {
   allowed: boolean
 }
 
-const from = (file: string, target: string) => (file.startsWith('testing/') ? '../' : './') + target
+const from = (file: string, target: string) => (file.includes('/') ? '../' : './') + target
 const lines: Line[] = []
 const bring = (file: string, specifier: string, allowed: boolean) =>
   lines.push({ file: `${file}.ts`, text: `export { a as a${lines.length} } from '${specifier}'`, allowed })
@@ -61,8 +77,8 @@ const bring = (file: string, specifier: string, allowed: boolean) =>
 for (const [floor, files] of floors.entries()) {
   for (const file of files) {
     for (const [other, targets] of floors.entries()) {
-      // The kit stands beside the core: its own files are its own affair.
-      if (floor === 6 && other === 6) continue
+      // The kit and the program stand beside the core: their own files are their own affair.
+      if (floor >= 6 && other === floor) continue
       for (const target of targets) if (target !== file) bring(`src/${file}`, `${from(file, target)}.js`, other <= floor)
     }
     for (const name of frameworks) bring(`src/${file}`, name, false)
