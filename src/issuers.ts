@@ -53,7 +53,9 @@ export function issuersValidator(settings: Settings): IssuersValidator {
       }
       const key = maxVerifiedTokens > 0 ? keyOf(text) : undefined
       for (const issuer of key === undefined ? [] : each) {
-        const token = await issuer.jwt.recall(key!)
+        const recalled = issuer.jwt.recall(key!)
+        // Not waited for where there is nothing to wait for: nearly all calls end here.
+        const token = recalled instanceof Promise ? await recalled : recalled
         if (token !== undefined) return confirmed(issuer, text, token)
       }
       const decoded = decode(text, judgeHeader, headers)

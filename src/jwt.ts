@@ -10,8 +10,8 @@ import { type AccessToken, accessToken, type DecodedToken } from './token.js'
 
 /** One issuer's part in {@link Validator}: it is given tokens that are taken apart already, and name its issuer. */
 export interface JwtValidator {
-  /** The verdict on a token that was verified before; undefined where it must be judged as a new one. */
-  recall(key: string): Promise<AccessToken | undefined>
+  /** The verdict on a token that was verified before, at once where the keys are at hand; undefined where it must be judged as a new one. */
+  recall(key: string): AccessToken | undefined | Promise<AccessToken | undefined>
   /** @param key under which a verified token is remembered; without one it is not */
   validate(decoded: DecodedToken, key?: string): Promise<AccessToken>
   readonly keys: KeySource
@@ -40,16 +40,20 @@ export function jwtValidator(policy: JwtPolicy, keys: KeySource, clock: () => nu
 
   return {
     keys,
-    async recall(key) {
+    recall(key) {
       const verified = cache?.get(key)
       if (verified === undefined) return undefined
       // What can have changed since is judged again: the time, and whether its key is still the issuer's.
       checkTimes(verified.token.claims, policy.clockTolerance, clock())
-      const candidates = (await keys.get()).candidates(verified.header)
-      const isStillItsKey = candidates.some(({ thumbprint }) => thumbprint === verified.thumbprint)
-      if (isStillItsKey && !isAmbiguous(verified.header, candidates)) return verified.token
-      cache!.delete(key)
-      return undefined
+      const judge = (set: KeySet) => {
+        const candidates = set.candidates(verified.header)
+        const isStillItsKey = candidates.some(({ thumbprint }) => thumbprint === verified.thumbprint)
+        if (isStillItsKey && !isAmbiguous(verified.header, candidates)) return verified.token
+        cache!.delete(key)
+        return undefined
+      }
+      const set = keys.get()
+      return set instanceof Promise ? set.then(judge) : judge(set)
     },
     async validate(decoded, key) {
       const { text, header, claims } = decoded
