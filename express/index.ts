@@ -15,6 +15,9 @@ import {
   type ResourceServerOptions,
   toRule,
 } from '../src/index.js'
+import { marked } from './routes.js'
+
+export { listRoutes, publicRoute } from './routes.js'
 
 /** Makes the middleware of one route. Without an argument, or with null, any valid token will do. */
 export type RequireAuth = (requirement?: Requirement) => RequestHandler
@@ -44,7 +47,7 @@ export function createRequireAuth(gate: ResourceServerOptions | IssuerlessOption
   return (...requirement: unknown[]) => {
     if (requirement.length === 3) throw new TypeError('requireAuth is called for each route: write requireAuth(), not requireAuth.')
     const rule = toRule(requirement)
-    return (request, response, next) => {
+    const guard: RequestHandler = (request, response, next) => {
       pass(server, rule, request, response).then(
         () => next(),
         thrown => {
@@ -56,6 +59,7 @@ export function createRequireAuth(gate: ResourceServerOptions | IssuerlessOption
         },
       )
     }
+    return marked(guard, rule)
   }
 }
 
