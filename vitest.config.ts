@@ -9,6 +9,8 @@ const self = [
 ]
 const oxc = { decorator: { legacy: true } }
 const results = process.env.VITEST_RESULTS
+/** What takes long and is the same on every Node: the examples as programs of their own, and the documents. */
+const programs = ['test/example*.test.ts', 'test/ladder-doc.test.ts', 'test/docs.test.ts']
 const common = { testTimeout: 20_000, hookTimeout: 60_000, pool: 'forks' as const }
 
 export default defineConfig({
@@ -30,7 +32,7 @@ export default defineConfig({
           ...common,
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/keycloak/**', 'test/engines/**', 'test/nest11/node_modules/**', 'node_modules/**'],
+          exclude: [...programs, 'test/keycloak/**', 'test/engines/**', 'test/nest11/node_modules/**', 'node_modules/**'],
         },
       },
       {
@@ -39,6 +41,11 @@ export default defineConfig({
           alias: [...self, { find: /^@nestjs\/(.*)$/, replacement: `${at('./test/nest11/node_modules/@nestjs')}/$1` }],
         },
         test: { ...common, name: 'nest11', include: ['test/nest*.test.ts'], globalSetup: ['test/install-nest11.ts'] },
+      },
+      {
+        oxc,
+        resolve: { alias: self },
+        test: { ...common, name: 'programs', include: programs },
       },
       {
         oxc,
