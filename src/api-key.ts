@@ -59,6 +59,8 @@ const CHECKSUM_DIGITS = 6
  * ```
  */
 export function apiKey(options: ApiKeyOptions): Scheme {
+  // A text is not shown, for it may be the key itself.
+  if (typeof options === 'string') throw new TypeError(`apiKey: an object with ${OPTIONS.join(', ')} is expected.`)
   known(options, OPTIONS, 'an option of apiKey')
   const { keys, verify } = options
   if ((keys === undefined) === (verify === undefined)) throw new TypeError('apiKey: either `keys` or `verify` is expected.')
@@ -145,7 +147,8 @@ function readPlace(name: string, option: unknown, standard: string): string | un
 /** Compares with every key, whichever fits: how long it takes tells nothing of the digests. */
 function lookUp(keys: unknown): (key: string, digest: string) => Principal | undefined {
   const list: readonly unknown[] = Array.isArray(keys) ? [...keys] : []
-  if (!Array.isArray(keys) || list.length === 0) throw wrong('keys', 'a list of { digest, subject, scopes } that is not empty', keys)
+  // What came is not shown: it may be the key itself.
+  if (list.length === 0) throw new TypeError('apiKey: `keys` must be a list of { digest, subject, scopes } that is not empty.')
   const entries = list.map(readEntry)
   const digests = new Set(entries.map(({ digest }) => digest.toString('hex')))
   if (digests.size < entries.length) throw new TypeError('apiKey: `keys` holds a digest twice.')

@@ -53,7 +53,8 @@ export function linesOf({ headers, rawHeaders }: HttpRequest, name: string): rea
   const isIt = (each: string) => each.length === name.length && each.toLowerCase() === name
   const raw = rawHeaders?.filter((_, index) => index % 2 === 1 && isIt(rawHeaders[index - 1]!)) ?? []
   if (raw.length > 1) return raw
-  if (isHeaders(headers)) return [headers.get(name)].filter(value => value !== null)
+  // It throws at the name of a pseudo-header (RFC 9113 §8.3), and holds none.
+  if (isHeaders(headers)) return name.startsWith(':') ? [] : [headers.get(name)].filter(value => value !== null)
   return Object.keys(headers)
     .filter(isIt)
     .flatMap(each => headers[each] ?? [])
@@ -73,8 +74,8 @@ export function formOf(request: HttpRequest, name: string): readonly string[] {
   if (method !== 'POST' || !/^application\/x-www-form-urlencoded *(;|$)/i.test(type)) return []
   if (typeof body !== 'object' || body === null || !Object.hasOwn(body, name)) return []
   const value: unknown = (body as Record<string, unknown>)[name]
-  // What a parser made a list or an object of was there more than once, or is none.
-  return Array.isArray(value) ? value.map(String) : [typeof value === 'string' ? value : '']
+  // What a parser made a list or an object of was there more than once, or is none. An object may have a `toString` of the sender's.
+  return [value].flat().map(each => (typeof each === 'string' ? each : ''))
 }
 
 /** Every value of a cookie (RFC 6265 §5.4). */

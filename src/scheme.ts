@@ -78,6 +78,13 @@ export function tokenOf(principal: Principal, scheme: string, id?: string): Acce
   if (!Array.isArray(scopes) || ![...scopes].every(each => typeof each === 'string')) throw wrongly('`scopes` that are a list of strings')
   if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) throw wrongly('`claims` that are an object')
   if (typeof expiresAt !== 'number' || Number.isNaN(expiresAt)) throw wrongly('`expiresAt` that is seconds since the epoch')
+  let copy: Claims
+  try {
+    // A copy: what the caller keeps must not change what was judged.
+    copy = frozen(JSON.parse(JSON.stringify(claims)), 'principal') as Claims
+  } catch {
+    throw wrongly('`claims` that are JSON, not nested deeper than anybody needs')
+  }
   return Object.freeze({
     scheme,
     issuer: '',
@@ -87,8 +94,7 @@ export function tokenOf(principal: Principal, scheme: string, id?: string): Acce
     audience: Object.freeze([]),
     scopes: Object.freeze([...scopes]),
     expiresAt,
-    // A copy: what the caller keeps must not change what was judged.
-    claims: frozen(JSON.parse(JSON.stringify(claims)), 'principal') as Claims,
+    claims: copy,
   })
 }
 
@@ -101,8 +107,22 @@ export function verifierFailed(scheme: string, thrown: unknown, secrets: readonl
 
 /** What somebody's own code threw, as far as it may be told. */
 export function withoutSecrets(thrown: unknown, secrets: readonly string[]): { readonly why: string; readonly cause: unknown } {
-  const text = inspect(thrown, { depth: 8, showHidden: true, maxStringLength: null, maxArrayLength: null })
-  const tells = secrets.some(secret => secret !== '' && text.includes(secret))
-  if (tells) return { why: 'It is not shown, for it holds the credential.', cause: undefined }
-  return { why: thrown instanceof Error ? thrown.message : shown(thrown), cause: thrown }
+  try {
+    const isError = thrown instanceof Error
+    const said = isError ? String(thrown.message) : typeof thrown === 'string' ? thrown : (JSON.stringify(thrown) ?? String(thrown))
+    const all = `${said} ${inspect(thrown, { depth: 8, showHidden: true, maxStringLength: null, maxArrayLength: null })}`
+    const text = all.replaceAll('\\', '')
+    if (!secrets.some(secret => secret !== '' && spellings(secret).some(each => text.includes(each))))
+      return { why: isError ? said : shown(said), cause: thrown }
+    return { why: 'It is not shown, for it holds the credential.', cause: undefined }
+  } catch {
+    // A circular object, a proxy: anything can be thrown, and this is no reason for another answer.
+    return { why: 'It is not shown, for it cannot be read.', cause: undefined }
+  }
+}
+
+/** How a text may stand in another one, which has lost its backslashes: they come by quoting, and by quoting again. */
+function spellings(text: string): readonly string[] {
+  const form = new URLSearchParams({ '': text }).toString().slice(1)
+  return [text, inspect(text).slice(1, -1), encodeURIComponent(text), form].map(each => each.replaceAll('\\', ''))
 }

@@ -1,6 +1,7 @@
 /** API keys, user names and passwords, schemes of the user's own: what they take, what they refuse where it is written, whose fault a fault is. */
 import { createHash } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import { crc32 } from 'node:zlib'
 import {
   type AccessToken,
@@ -28,6 +29,7 @@ const request = (headers: Record<string, string>, url = '/'): HttpRequest => ({ 
 const pair = (user: string, password: string) =>
   request({ authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` })
 const { key, digest } = createApiKey()
+const deep: Record<string, unknown> = JSON.parse(`${'{"a":'.repeat(40)}1${'}'.repeat(40)}`)
 
 afterEach(() => vi.restoreAllMocks())
 
@@ -144,6 +146,9 @@ describe('apiKey', () => {
     ['no keys', { keys: [] }, '`keys`'],
     ['keys that are no list', { keys: { digest } }, '`keys`'],
     ['the key in place of its digest', { keys: [{ digest: key }] }, 'never the key'],
+    ['the key in place of the list', { keys: key }, '`keys`'],
+    ['the key in place of the options', key, 'an object with keys'],
+    ['claims that are too deep', { keys: [{ digest, claims: deep }] }, 'nested'],
     ['a gap', { keys: [undefined] }, '`digest`'],
     ['a digest twice', { keys: [{ digest }, { digest: digest.toUpperCase() }] }, 'twice'],
     ['a misspelt member', { keys: [{ digest, scope: 'a' }] }, "'scope'"],
@@ -212,6 +217,35 @@ describe('basic', () => {
     expect((await thrown(new Error(`bad: ${password}`))).cause.cause).toBeUndefined()
     const invalid = createResourceServer({ schemes: [basic({ verify: () => ({ user: 'x' }) as never })] })
     await refusalOf(invalid.authenticate(pair('alice', password)), { reason: 'verifier_failed' })
+    const tooDeep = createResourceServer({ schemes: [basic({ verify: () => ({ claims: deep }) })] })
+    await refusalOf(tooDeep.authenticate(pair('alice', password)), { reason: 'verifier_failed' })
+  })
+
+  test('a password is found in what was thrown however it is spelled there, and whatever was thrown is answered 503', async () => {
+    const password = 'co"rr\'e`ct\\ho\u0085rse+bat tery'
+    const circular: Record<string, unknown> = {}
+    circular.self = circular
+    const unreadable = new Proxy({}, { get: () => fail('trap') })
+    const holding: unknown[] = [
+      Object.assign(new Error('no'), { values: [password] }),
+      Object.assign(new Error('no'), { body: JSON.stringify({ inner: JSON.stringify({ password }) }) }),
+      Object.assign(new Error('no'), { url: `https://ldap.example/?p=${encodeURIComponent(password)}` }),
+      Object.assign(new Error('no'), { form: new URLSearchParams({ password }).toString() }),
+      Object.assign(new Error(`no: ${password}`), { [inspect.custom]: () => 'hidden' }),
+      { toJSON: () => password },
+    ]
+    for (const thrown of [...holding, circular, 10n, unreadable]) {
+      const verify = () => Promise.reject(thrown)
+      const ways = [
+        createResourceServer({ schemes: [basic({ verify })] }).authenticate(pair('alice', password)),
+        createResourceServer({ schemes: [apiKey({ verify })] }).authenticate(request({ 'x-api-key': key })),
+      ]
+      for (const way of ways) await refusalOf(way, { reason: 'verifier_failed' })
+      if (!holding.includes(thrown)) continue
+      const error = await ways[0]!.catch(refused => refused)
+      expect(error.cause.message).toContain('not shown')
+      expect(error.cause.cause).toBeUndefined()
+    }
   })
 
   test('a refusal of the user’s own passes as it is', async () => {
@@ -412,6 +446,10 @@ describe('bearerFrom', () => {
     await refusalOf(cookie.authenticate(post({ ...from, host: 'orders.example/x?' })), { reason: 'cross_site' })
     await refusalOf(cookie.authenticate(post({ ...from, origin: 'nonsense', host: 'orders.example' })), { reason: 'cross_site' })
     await refusalOf(cookie.authenticate(post(from)), { reason: 'cross_site' })
+    // Headers as of fetch take no name with a colon, not even to look.
+    const fetched = (origin: string) => ({ ...post({}), headers: new Headers({ ...from, origin, host: 'orders.example' }) })
+    expect(await cookie.authenticate(fetched('https://orders.example'))).toBeDefined()
+    await refusalOf(cookie.authenticate(fetched('https://evil.example')), { reason: 'cross_site', tokens: [token] })
 
     const form = createResourceServer({ ...options, bearerFrom: ['form'] })
     const typed = { 'content-type': 'Application/X-WWW-Form-Urlencoded ; charset=utf-8' }
@@ -421,7 +459,8 @@ describe('bearerFrom', () => {
       await refusalOf(form.authenticate({ ...post(typed), body }), { reason: 'token_missing' })
     const other = { 'content-type': 'application/x-www-form-urlencoded2' }
     await refusalOf(form.authenticate({ ...post(other), body: { access_token: token } }), { reason: 'token_missing' })
-    for (const access_token of [[token, token], { a: token }, '', undefined, 7])
+    // `access_token[0][toString]=x` is such an object to qs: to make a text of it throws.
+    for (const access_token of [[token, token], { a: token }, [{ toString: 'x', valueOf: 'x' }], '', undefined, 7])
       await refusalOf(form.authenticate({ ...post(typed), body: { access_token } }), { reason: 'request_malformed', tokens: [token] })
     await issuer.close()
   })
