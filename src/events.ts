@@ -115,7 +115,12 @@ export function decisionTeller(): DecisionTeller {
   // Tokens are shared by requests, so what is known of either is kept beside them, and goes with them.
   const begun = new WeakMap<HttpRequest, number>()
   const decided = new WeakSet<AccessToken>()
-  const seen = (token: AccessToken): boolean => decided.has(token) || (decided.add(token), false)
+  const seen = (token: AccessToken): boolean => {
+    const before = decided.has(token)
+    // To be heard must change nothing, not even for what is no token.
+    if (Object(token) === token) decided.add(token)
+    return before
+  }
   const deny = (error: unknown, call: Call): void => {
     // Anything else is a fault, and no decision.
     if (isAuthError(error)) decisions.publish({ type: 'deny', ...refused(error), ...known(call) } satisfies DenyEvent)
