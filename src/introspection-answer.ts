@@ -14,6 +14,8 @@ const TOKEN_TYPES = ['bearer', 'dpop']
 const TOKEN_USES = ['access_token', 'access']
 const SAID_BY_THE_TOKEN = ['sub', 'aud']
 const SIGNED_TYPE = 'token-introspection+jwt'
+/** Characters. */
+const SHORTEST_SECRET = 16
 /** Seconds: `iat` is a whole number, so it may lie before the moment at which it was written. */
 const WHOLE_SECOND = 1
 
@@ -26,14 +28,19 @@ export function readAnswer(answer: unknown, text: string): Answer {
     const came = Array.isArray(answer) ? 'a list' : answer === null ? 'null' : `a ${typeof answer}`
     throw new FetchError('BAD_ANSWER', `Expected the introspection answer to be a JSON object, got ${came}.`)
   }
-  const members = Object.entries(answer).filter(([, value]) => value !== text)
   const { active } = answer as { active?: unknown }
   if (active !== true) return { active }
   try {
+    const members = Object.entries(answer).filter(([, value]) => !holds(value, text))
     return { claims: frozen(Object.fromEntries(members), 'introspection answer') as Claims }
   } catch (cause) {
     throw new FetchError('BAD_ANSWER', 'The introspection answer is nested deeper than anybody needs.', { cause })
   }
+}
+
+/** Anywhere in it, but that a shorter text is in many another one by chance. */
+function holds(value: unknown, text: string): boolean {
+  return value === text || (text.length >= SHORTEST_SECRET && JSON.stringify(value).includes(text))
 }
 
 /** What a signed answer must be. */

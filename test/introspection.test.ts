@@ -124,6 +124,20 @@ describe('the request', () => {
     expectNoToken(own, [opaque('two')])
   })
 
+  it('takes nothing from an answer that has the token in it, however deep, and shows it in no refusal', async () => {
+    const desk = await startDesk()
+    const text = opaque('echoed')
+    desk.answer = json({ ...ACTIVE, jti: `urn:${text}`, access: { tokens: [text] }, link: `https://auth.example/?token=${text}` })
+    const token = await desk.gate().validate(text)
+    expect(token).toMatchObject({ id: expect.stringMatching(/^sha256:/), scopes: ['orders:read'] })
+    expectNoToken(token, [text])
+    desk.answer = json({ ...ACTIVE, aud: [`to ${text}`] })
+    await refusalOf(desk.gate().validate(text), { reason: 'wrong_audience', tokens: [text] })
+    // A short one may be in anything by chance.
+    desk.answer = json({ ...ACTIVE, link: 'https://auth.example/?token=x' })
+    expect((await desk.gate().validate('x')).claims.link).toBeDefined()
+  })
+
   it.each([
     ['post alone', ['client_secret_post', 'private_key_jwt'], 'post'],
     ['both', ['client_secret_post', 'client_secret_basic'], 'basic'],
