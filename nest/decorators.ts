@@ -5,7 +5,10 @@ import { type AccessToken, allOf, anyOf, type Requirement, type Rule, realmRole,
 /** Stands at a method or at a class. */
 export type AccessDecorator = ClassDecorator & MethodDecorator
 
-type Mark = 'public' | Rule | null
+export type Mark = 'public' | Rule | null
+
+/** A handler and its class. */
+export type Route = Pick<ExecutionContext, 'getHandler' | 'getClass'>
 
 const ACCESS = 'scopegate:access'
 
@@ -75,7 +78,7 @@ export const Auth: (...pipes: (Type<PipeTransform> | PipeTransform)[]) => Parame
 )
 
 /** What a call asks for: walks from the handler to its class and the class's parents, and ends at the nearest `@Public()`. */
-export function accessOf(context: ExecutionContext): Mark {
+export function accessOf(context: Route): Mark {
   const rules: Rule[] = []
   let asked = false
   // A class decorator is not copied to a class that extends it: Nest, too, reads it along the prototype chain.
@@ -97,7 +100,7 @@ export function accessOf(context: ExecutionContext): Mark {
  *
  * @throws TypeError where the method can't be told, for then nobody knows what it asks for
  */
-function handlerMarks(context: ExecutionContext): readonly Mark[] {
+function handlerMarks(context: Route): readonly Mark[] {
   const handler = context.getHandler()
   const prototypes = chain(context.getClass().prototype)
   const isHandler = (prototype: object, key: string | symbol) => Object.getOwnPropertyDescriptor(prototype, key)?.value === handler

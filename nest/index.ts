@@ -6,3 +6,4 @@
 export { type AccessDecorator, Auth, Public, Require, RequireAnyScope, RequireRoles, RequireScopes } from './decorators.js'
 export { RESOURCE_SERVER, ScopesGuard } from './guard.js'
 export { ResourceServerModule, type ResourceServerModuleExtras } from './module.js'
+export { listRoutes } from './routes.js'
