@@ -12,6 +12,8 @@ export interface Exchange {
 
 const MAX_ANSWER_BYTES = 256 * 1024
 const MAX_DESCRIPTION = 300
+/** Members of the form that nobody else may see. */
+const CREDENTIALS = ['client_secret', 'client_assertion', 'refresh_token', 'device_code']
 
 /** Sends the request and reads the whole answer. What is not a plain 200 without `error` is thrown. */
 export async function send(url: string, init: RequestInit, exchange: Exchange): Promise<Response> {
@@ -50,8 +52,23 @@ async function receive(url: string, init: RequestInit, exchange: Exchange): Prom
   if (!Number.isInteger(response.status)) throw invalidResponse('the option `fetch` gave no Response.', exchange)
   if (text === undefined) throw invalidResponse(`${url} sent more than ${MAX_ANSWER_BYTES} bytes.`, exchange, response.status)
   const { error, error_description } = parse(text)
-  if (response.status !== 200 || error !== undefined) throw refusal(url, response, { error, error_description }, exchange)
+  if (response.status !== 200 || error !== undefined) {
+    const secrets = [...exchange.secrets, ...sentCredentials(init)]
+    throw refusal(url, response, { error, error_description }, { ...exchange, secrets })
+  }
   return new Response(text, { headers: { 'content-type': 'application/json' } })
+}
+
+/** The credentials as they stood in the request: encoded, and where the client signs an assertion, known nowhere else. */
+function sentCredentials({ headers, body }: RequestInit): string[] {
+  const [, word] = (new Headers(headers).get('authorization') ?? '').split(' ')
+  const form = String(body ?? '').split('&')
+  const values = form.filter(pair => CREDENTIALS.includes(pair.split('=', 1)[0]!)).map(pair => pair.slice(pair.indexOf('=') + 1))
+  // Basic credentials hold the encoded secret (RFC 6749 §2.3.1).
+  const [, encoded] = Buffer.from(word ?? '', 'base64')
+    .toString()
+    .split(':')
+  return [word, encoded, ...values].filter(each => each !== undefined && each !== '') as string[]
 }
 
 /** The body, or undefined where there is too much of it. */

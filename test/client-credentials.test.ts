@@ -417,6 +417,30 @@ describe('what a failure says', () => {
     expect(error.message.length).toBeLessThan(450)
   })
 
+  it('an issuer that repeats the request, with the secret or the assertion as they were encoded, does not get them into the message', async () => {
+    const fake = await fakeIssuer()
+    const clientSecret = 'a secret/with=signs&more%'
+    const encoded = encodeURIComponent(clientSecret)
+    const form = new URLSearchParams({ x: clientSecret }).toString().slice(2)
+    const privateKey = generateKeyPairSync('ed25519').privateKey
+    fake.answer(({ headers, form: sent }, response, request) =>
+      answer(400, { error: 'odd', error_description: `got ${headers.authorization} ${encoded} ${sent}` })(
+        { path: '', headers, form: sent },
+        response,
+        request,
+      ),
+    )
+    const expected = { code: 'odd', status: 400, issuer: fake.issuer }
+    const basic = btoa(`machine:${encoded}`)
+    const told = await failureOf(source(fake, { clientSecret }).token(), { ...expected, secrets: [clientSecret, encoded, basic] })
+    expect(told.message).toContain('(got Basic ... ... grant_type=client_credentials)')
+    fake.metadata = { ...fake.metadata, token_endpoint_auth_methods_supported: ['client_secret_post'] }
+    await failureOf(source(fake, { clientSecret }).token(), { ...expected, secrets: [clientSecret, form], message: 'client_secret=...' })
+    const signed = source(fake, { clientSecret: undefined as never, privateKey })
+    const error = await failureOf(signed.token(), { ...expected, message: 'client_assertion=...' })
+    expectNoToken(error, [fake.asked.at(-1)!.form.get('client_assertion')])
+  })
+
   it('no answer within the timeout', async () => {
     const fake = await fakeIssuer()
     fake.answer(hang)
