@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util'
 import { addressProblem } from '../address.js'
 import { isAuthError } from '../errors.js'
-import { createResourceServer } from '../resource-server.js'
+import { createResourceServer, type ResourceServer } from '../resource-server.js'
 import type { Check } from './check.js'
 import { type Command, EXIT, type Io, readToken, UsageError } from './io.js'
 import { type IssuerFindings, type IssuerQuestion, issuerChecks } from './issuer-checks.js'
@@ -11,19 +11,23 @@ import { tokenChecks } from './token-checks.js'
 
 const HELP = `Usage: scopegate doctor ISSUER [options]
 
-Looks at an issuer as a gate does: address, connection, TLS, redirects, discovery, keys, algorithms, and the clock. With a token, at
-everything that the gate asks of it, in its order. Each failure says what to change.
+Looks at an issuer as a gate does: address, connection, TLS, redirects, discovery, keys,
+algorithms, and the clock. With a token, at everything that the gate asks of it, in its order.
+Each failure says what to change.
 
 ISSUER is the exact iss of the tokens, such as https://auth.example.com/realms/myorg.
 
-  --token TOKEN         a token to look at; - reads it from standard input, which is better: other users of this machine can read
-                        the arguments of its programs. It is sent nowhere, and never shown
-  --audience AUDIENCE   who the API is: aud must hold it. Several times: one of them is enough
-  --scope SCOPES        what the route asks for: "orders:read orders:write" is both
-  --internal-url URL    the address at which the API reaches the issuer, where that is another one
-  --allow-insecure-http plain http to any host, as the option allowInsecureHttp has it
-  --timeout SECONDS     for one attempt, 0.1 to 60. Default: 3
-  --json                JSON in place of text
+  --token TOKEN          a token to look at; - reads it from standard input, which is better:
+                         other users of this machine can read the arguments of its programs.
+                         It is sent nowhere, and never shown
+  --audience AUDIENCE    who the API is: aud must hold it. Several times: one is enough
+  --scope SCOPES         what the route asks for: "orders:read orders:write" is both
+  --internal-url URL     the address at which the API reaches the issuer, if it is another one
+  --allow-insecure-http  plain http to any host, as the option allowInsecureHttp has it
+  --clock-tolerance SECONDS
+                         how far clocks may differ, 0 to 300. Default: 30
+  --timeout SECONDS      for one attempt, 0.1 to 60. Default: 3
+  --json                 JSON in place of text
 
 Exit code: 0 all is well, 1 a check failed, 2 wrong usage, 3 no answer from the issuer.
 `
@@ -33,7 +37,8 @@ const OPTIONS = {
   scope: { type: 'string' },
   'internal-url': { type: 'string' },
   'allow-insecure-http': { type: 'boolean' },
-  timeout: { type: 'string' },
+  'clock-tolerance': { type: 'string', default: '30' },
+  timeout: { type: 'string', default: '3' },
   json: { type: 'boolean' },
 } as const
 
@@ -53,7 +58,7 @@ export const doctor: Command = {
       throw new UsageError('--audience and --scope are for a token: give one with --token.')
     const text = token === undefined ? undefined : await readToken(token, io)
     const findings = await issuerChecks(question)
-    const ofToken = text === undefined ? [] : await tokenChecks(text, { issuer: question.issuer, audience, scope, keys: findings.set })
+    const ofToken = text === undefined ? [] : await tokenChecks(text, { ...question, audience, scope, keys: findings.set })
     const verdict = text === undefined || findings.isUnreachable ? undefined : await ask(text, question, audience, scope)
     const checks = [...findings.checks, ...ofToken]
     const failed = checks.filter(({ state }) => state === 'failed').length
@@ -67,7 +72,7 @@ export const doctor: Command = {
 
 function readQuestion(
   positionals: readonly string[],
-  values: { 'internal-url'?: string; 'allow-insecure-http'?: boolean; timeout?: string },
+  values: { 'internal-url'?: string; 'allow-insecure-http'?: boolean; 'clock-tolerance': string; timeout: string },
 ): IssuerQuestion {
   const [issuer, ...more] = positionals
   if (issuer === undefined || more.length > 0)
@@ -78,19 +83,27 @@ function readQuestion(
   const { 'internal-url': internalUrl, 'allow-insecure-http': allowInsecureHttp = false } = values
   if (internalUrl !== undefined && addressProblem(internalUrl, { allowInsecureHttp: true }) !== undefined)
     throw new UsageError('--internal-url must be a URL, such as http://keycloak:8080.')
-  const timeout = Number(values.timeout ?? 3)
-  if (!(timeout >= 0.1 && timeout <= 60)) throw new UsageError('--timeout must be a number of seconds from 0.1 to 60.')
-  return { issuer, internalUrl, allowInsecureHttp, timeout }
+  const timeout = readSeconds('--timeout', values.timeout, [0.1, 60])
+  const clockTolerance = readSeconds('--clock-tolerance', values['clock-tolerance'], [0, 300])
+  return { issuer, internalUrl, allowInsecureHttp, timeout, clockTolerance }
+}
+
+function readSeconds(name: string, text: string, [least, most]: readonly [number, number]): number {
+  const seconds = text.trim() === '' ? Number.NaN : Number(text)
+  if (seconds >= least && seconds <= most) return seconds
+  throw new UsageError(`${name} must be a number of seconds from ${least} to ${most}.`)
 }
 
 /** A real gate of these settings, asked with the real token. Undefined where there can be none: that is among the checks. */
 async function ask(text: string, question: IssuerQuestion, audience: readonly string[] | undefined, scope: string | undefined) {
-  const { issuer, internalUrl, timeout, allowInsecureHttp } = question
+  const { issuer, internalUrl, timeout, clockTolerance, allowInsecureHttp } = question
+  let gate: ResourceServer | undefined
   try {
-    const gate = createResourceServer({
+    gate = createResourceServer({
       issuer: { issuer, ...(internalUrl === undefined ? {} : { internalUrl }) },
       audience: audience ?? null,
       keys: { timeout },
+      clockTolerance,
       allowInsecureHttp,
     })
     const token = await gate.validate(text)
@@ -98,6 +111,8 @@ async function ask(text: string, question: IssuerQuestion, audience: readonly st
     return { status: 200 }
   } catch (error) {
     return isAuthError(error) ? { status: error.status, reason: error.reason } : undefined
+  } finally {
+    await gate?.close()
   }
 }
 

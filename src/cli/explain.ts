@@ -9,12 +9,12 @@ import { offlineChecks } from './token-checks.js'
 
 const HELP = `Usage: scopegate explain [TOKEN | -] [--json]
 
-Says what a token is and holds, and what a gate would ask before it lets the token in. Nothing is sent anywhere, and nothing is
-verified. The signature is never shown, nor the text itself.
+Says what a token is and holds, and what a gate would ask before it lets the token in. Nothing
+is sent anywhere, and nothing is verified. The signature is never shown, nor the text itself.
 
-The token is read from standard input where it is -, or left out and something is piped in. That is the better way: other users of
-this machine can read the arguments of its programs. "Bearer " before it does no harm, and the whole JSON answer of a token endpoint
-will do.
+The token is read from standard input where it is -, or left out and something is piped in.
+That is the better way: other users of this machine can read the arguments of its programs.
+"Bearer " before it does no harm, and the whole JSON answer of a token endpoint will do.
 
   --json  JSON in place of text
 

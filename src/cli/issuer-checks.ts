@@ -9,7 +9,6 @@ import { adviceOn } from './advice.js'
 import { type Check, type Examination, examination, fault } from './check.js'
 import { checkKeys, type KeyReport } from './key-checks.js'
 import { duration } from './text.js'
-import { TOLERANCE } from './token-checks.js'
 
 export interface IssuerQuestion {
   readonly issuer: string
@@ -17,6 +16,8 @@ export interface IssuerQuestion {
   readonly allowInsecureHttp: boolean
   /** Seconds for one attempt. */
   readonly timeout: number
+  /** Seconds that clocks may differ. */
+  readonly clockTolerance: number
 }
 
 export interface IssuerFindings {
@@ -76,7 +77,7 @@ export async function issuerChecks(question: IssuerQuestion): Promise<IssuerFind
     metadata = await fetchMetadata(address, options)
   } catch (error) {
     failedAt(error as FetchError, address, seen, checks)
-    checkClock(seen, checks)
+    checkClock(seen, question.clockTolerance, checks)
     return { ...findings, isUnreachable: isNoAnswer(error) }
   }
   for (const [name] of STEPS) tellFound(name, address, seen, checks)
@@ -84,7 +85,7 @@ export async function issuerChecks(question: IssuerQuestion): Promise<IssuerFind
   const algorithms = set === undefined ? [] : ASYMMETRIC.filter(alg => set.candidates({ alg }).length > 0)
   if (algorithms.length === 0) checks.skip('algorithms', 'Not looked at: there is no usable key.')
   else checks.ok('algorithms', `Its keys verify ${algorithms.join(' ')}.`)
-  checkClock(seen, checks)
+  checkClock(seen, question.clockTolerance, checks)
   return { checks: checks.checks, keys, set, isUnreachable: false }
 }
 
@@ -146,7 +147,7 @@ function tellFound(name: string, { issuer, internalUrl }: IssuerQuestion, seen: 
   else checks.ok(name, `The metadata are those of ${shown(issuer, 200)}.`)
 }
 
-function checkClock(seen: Seen | undefined, checks: Examination): void {
+function checkClock(seen: Seen | undefined, tolerance: number, checks: Examination): void {
   if (seen === undefined || Number.isNaN(seen.date)) {
     checks.skip('clock', 'Not compared: no answer with a Date.')
     return
@@ -154,9 +155,9 @@ function checkClock(seen: Seen | undefined, checks: Examination): void {
   const ahead = seen.date - seen.at
   const difference = Math.abs(ahead)
   const detail = `The server is ${duration(difference)} ${ahead > 0 ? 'ahead of' : 'behind'} this machine`
-  const advice = `; a gate tolerates ${TOLERANCE} s by default (\`clockTolerance\`). Have both take their time from NTP.`
+  const advice = `; a gate tolerates ${tolerance} s (\`clockTolerance\`). Have both take their time from NTP.`
   if (difference <= 1) checks.ok('clock', 'The server and this machine agree.')
-  else if (difference <= NOTABLE) checks.ok('clock', `${detail}.`)
-  else if (difference <= TOLERANCE) checks.add({ name: 'clock', state: 'warn', detail: detail + advice })
+  else if (difference <= Math.min(NOTABLE, tolerance)) checks.ok('clock', `${detail}.`)
+  else if (difference <= tolerance) checks.add({ name: 'clock', state: 'warn', detail: detail + advice })
   else checks.add({ name: 'clock', state: 'failed', detail: detail + advice, reason: 'clock_difference' })
 }

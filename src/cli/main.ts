@@ -18,7 +18,8 @@ const HELP = `Usage: scopegate COMMAND [options]
   -h, --help       of the program, or after a command of that command
   -v, --version
 
-Exit code: 0 all is well, 1 something was refused or failed, 2 wrong usage, 3 the issuer cannot be reached.
+Exit code: 0 all is well, 1 something was refused or failed, 2 wrong usage, 3 no answer from
+the issuer.
 `
 
 /** @returns the exit code; nothing is thrown */
@@ -64,7 +65,7 @@ function usageMessage(error: unknown): string | undefined {
   if (error instanceof UsageError) return error.message
   const { code, message } = error as NodeJS.ErrnoException
   if (!code?.startsWith('ERR_PARSE_ARGS')) return undefined
-  const option = /'(--?[a-z-]{1,24})[ ']/.exec(message)?.[1] ?? 'An option'
+  const option = /'(--?[a-z][a-z-]{0,23})[ ']/.exec(message)?.[1] ?? 'An option'
   if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION') return `${option} is not known here.`
   return message.includes('does not take') ? `${option} takes no value.` : `${option} needs a value.`
 }

@@ -6,10 +6,11 @@ import { json, printer } from './text.js'
 
 const HELP = `Usage: scopegate serve [options]
 
-Runs a test issuer on this machine (127.0.0.1) until Ctrl-C: discovery, keys, and a token endpoint that asks for no password and no
-secret. Whoever reaches it gets any token. It is for development, and nothing that matters may trust it.
+Runs a test issuer on this machine (127.0.0.1) until Ctrl-C: discovery, keys, and a token
+endpoint that asks for no password and no secret. Whoever reaches it gets any token. It is for
+development, and nothing that matters may trust it.
 
-  --port PORT          default: 8080
+  --port PORT          default: 8080; 0 takes a free one
   --realm REALM        takes the shape of this Keycloak realm
   --audience AUDIENCE  the aud of its tokens. Default: test-api
   --scope SCOPES       the scopes of the token that is printed

@@ -15,7 +15,7 @@ import { type Check, type Examination, examination, fault } from './check.js'
 import { relative } from './text.js'
 
 /** Seconds: the default of the option `clockTolerance`. */
-export const TOLERANCE = 30
+const TOLERANCE = 30
 
 /** What a token is held against; what is left out is not looked at. */
 export interface TokenPolicy {
@@ -25,6 +25,7 @@ export interface TokenPolicy {
   /** Scopes that a route asks for, with blanks between. */
   readonly scope?: string | undefined
   readonly keys?: KeySet | undefined
+  readonly clockTolerance?: number
 }
 
 /** What the text itself shows. */
@@ -51,7 +52,7 @@ export async function tokenChecks(text: string, policy: TokenPolicy): Promise<re
 }
 
 /** The checks that need no key. */
-async function claimChecks(text: string, { issuer, audience }: TokenPolicy) {
+async function claimChecks(text: string, { issuer, audience, clockTolerance = TOLERANCE }: TokenPolicy) {
   const checks = examination('token')
   let decoded!: DecodedToken
   const isFormGood = await checks.try('form', () => {
@@ -66,7 +67,7 @@ async function claimChecks(text: string, { issuer, audience }: TokenPolicy) {
     audience: audience ?? null,
     profile: 'jwt',
     tokenTypes: undefined,
-    clockTolerance: TOLERANCE,
+    clockTolerance,
   } as const
   const isHeaderGood = await checks.try('header', () => {
     checkHeader(header, ASYMMETRIC)
@@ -87,8 +88,9 @@ async function claimChecks(text: string, { issuer, audience }: TokenPolicy) {
   })
   await checks.try('times', () => {
     const now = Math.round(Date.now() / 1000)
-    checkTimes(claims, TOLERANCE, now)
-    return `It ends ${relative((claims.exp as number) - now)}.`
+    checkTimes(claims, clockTolerance, now)
+    const left = (claims.exp as number) - now
+    return left < 0 ? `It ended ${relative(left)}; ${clockTolerance} s are tolerated.` : `It ends ${relative(left)}.`
   })
   await checks.try('names', () => {
     checkNames(claims, policy)

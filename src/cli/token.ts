@@ -11,23 +11,26 @@ import { type Command, CommandError, EXIT, type Io, UsageError } from './io.js'
 import { isNoAnswer } from './issuer-checks.js'
 import { json } from './text.js'
 
-const HELP = `Usage: scopegate token --issuer URL --client-id ID (--client-secret-file FILE | --client-secret-env NAME) [options]
+const HELP = `Usage: scopegate token --issuer URL --client-id ID --client-secret-file FILE [options]
 
 Fetches an access token by client credentials, and prints it alone:
 
-  scopegate token --issuer ... --client-id ... --client-secret-file secret.txt | scopegate explain
+  scopegate token --issuer ... --client-id ... --client-secret-file secret.txt \\
+    | scopegate explain
 
   --issuer URL               the exact iss of the tokens
   --client-id ID             the client at the issuer
-  --client-secret-file FILE  the file that its secret is in; a line's end at its end does not count
-  --client-secret-env NAME   the environment variable that it is in. It is never taken from the arguments, which other users can read
+  --client-secret-file FILE  the file of its secret; a line's end at its end does not count
+  --client-secret-env NAME   or the environment variable of its secret. It is never taken from
+                             the arguments, which other users can read
   --scope SCOPES             what to ask for: "orders:read orders:write"
   --audience AUDIENCE        the parameter audience, for issuers that know it
-  --internal-url URL         the address at which this machine reaches the issuer, where that is another one
+  --internal-url URL         the address at which this machine reaches the issuer, if it is
+                             another one
   --allow-insecure-http      plain http to any host
-  --json                     the answer as JSON: access_token, token_type, expires_in, scope
+  --json                     the answer: access_token, token_type, expires_in, scope
 
-Exit code: 0 there is a token, 1 the issuer refused or failed, 2 wrong usage, 3 no answer from the issuer.
+Exit code: 0 there is a token, 1 the issuer refused or failed, 2 wrong usage, 3 no answer.
 `
 const OPTIONS = {
   issuer: { type: 'string' },
@@ -121,8 +124,11 @@ async function fetchToken(
   let refusal = ''
   const watching: typeof fetch = async (input, init) => {
     const response = await fetch(input, init)
-    refusal = response.status === 400 || response.status === 401 ? await errorIn(response) : ''
-    return response
+    const { status } = response
+    if (status !== 400 && status !== 401) return response
+    refusal = await errorIn(response)
+    // Its body is read: what comes next looks at the status alone.
+    return new Response(null, { status })
   }
   const options = { fetch: watching, timeout: TIMEOUT }
   try {
@@ -137,11 +143,11 @@ async function fetchToken(
   }
 }
 
-/** The word `error` of a refusal (RFC 6749 §5.2). Nothing else is kept: a server may give back what was sent. */
+/** The word `error` of a refusal (RFC 6749 §5.2). Nothing else of it is kept: a server may give back what was sent. */
 async function errorIn(response: Response): Promise<string> {
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of response.clone().body ?? []) {
+  for await (const chunk of response.body ?? []) {
     chunks.push(chunk)
     size += chunk.byteLength
     if (size > MAX_REFUSAL) break

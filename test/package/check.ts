@@ -128,6 +128,10 @@ async function withoutPeers(project: string): Promise<void> {
   })
   const installed = join(project, 'node_modules/scopegate')
   await check('holds its code, its sources, README and licence, and nothing else', () => contents(installed))
+  await check('npx scopegate runs', async () => {
+    const help = await run(project, 'npx', '--no-install', 'scopegate', '--help')
+    if (!help.startsWith('Usage: scopegate COMMAND')) throw new Error(help)
+  })
   await check('a compiler is added', () => install(project, compiler))
   await check('core and testing kit without a framework: types and import, nodenext', () =>
     compile(project, 'core', 'mts', 'nodenext', true),
