@@ -85,7 +85,9 @@ export function warnOfQuery(parameter: string): void {
  * site: by Fetch Metadata, which no page can forge, or in a browser without it by `Origin` (RFC 6454 §7).
  */
 function checkSite(request: HttpRequest, cookie: string): void {
-  if (SAFE_METHODS.includes(request.method)) return
+  // To a WebSocket whatever follows the GET may change something, and no page of another site is kept from opening one (RFC 6455 §10.2).
+  const opensSocket = linesOf(request, 'upgrade').some(line => /\bwebsocket\b/i.test(line))
+  if (SAFE_METHODS.includes(request.method) && !opensSocket) return
   const site = linesOf(request, 'sec-fetch-site')
   const origin = linesOf(request, 'origin')
   if (

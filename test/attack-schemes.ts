@@ -263,6 +263,7 @@ export const SCHEMES: readonly SchemeAttack[] = [
       'two Sec-Fetch-Site': unsafe(token, 'sec-fetch-site', 'same-origin', 'sec-fetch-site', 'cross-site'),
       'another case': unsafe(token, 'sec-fetch-site', 'Same-Origin'),
       DELETE: { ...unsafe(token), method: 'DELETE' },
+      'a WebSocket': { ...unsafe(token, 'upgrade', 'WebSocket', 'origin', 'https://evil.example'), method: 'GET' },
       PATCH: { ...unsafe(token, 'sec-fetch-site', 'cross-site'), method: 'PATCH' },
     }),
   },

@@ -297,6 +297,21 @@ describe('scryptVerifier', () => {
     expect(process.cpuUsage().user - begin).toBeLessThan(wrong / 4)
   })
 
+  test('where hashes differ in cost, unknown names take as long as this or that user, each name always the same', async () => {
+    const slow = `$scrypt$ln=12,r=8,p=1$AAAA$${'A'.repeat(43)}`
+    const verify = scryptVerifier({ alice: quick('alice'), bob: { hash: slow } })
+    const time = async (user: string) => {
+      const begin = process.cpuUsage().user
+      expect(await verify(user, 'x')).toBeUndefined()
+      return process.cpuUsage(undefined).user - begin
+    }
+    const isSlow = async (user: string) => (await time(user)) > (await time('bob')) / 3
+    await time('bob')
+    const seen: boolean[] = []
+    for (let count = 0; count < 20; count++) seen.push(await isSlow(`nobody ${count}`))
+    expect(new Set(seen)).toEqual(new Set([true, false]))
+  })
+
   test('checks a hundred passwords at a time, and asks more callers to wait', async () => {
     const server = createResourceServer({ schemes: [basic({ verify: scryptVerifier({ alice: quick('alice') }) })] })
     const calls = Array.from({ length: 120 }, (_, index) => server.authenticate(pair('alice', `${index}`)).catch(error => error.reason))
@@ -446,6 +461,11 @@ describe('bearerFrom', () => {
     await refusalOf(cookie.authenticate(post({ ...from, host: 'orders.example/x?' })), { reason: 'cross_site' })
     await refusalOf(cookie.authenticate(post({ ...from, origin: 'nonsense', host: 'orders.example' })), { reason: 'cross_site' })
     await refusalOf(cookie.authenticate(post(from)), { reason: 'cross_site' })
+    // A page of any site may open a WebSocket, cookies included (RFC 6455 §10.2).
+    const socket = (origin: string) => ({ ...post({ ...from, origin, host: 'orders.example', upgrade: 'WebSocket' }), method: 'GET' })
+    expect(await cookie.authenticate(socket('https://orders.example'))).toBeDefined()
+    await refusalOf(cookie.authenticate(socket('https://evil.example')), { reason: 'cross_site', tokens: [token] })
+    expect(await cookie.authenticate({ ...socket('https://evil.example'), headers: { ...from, upgrade: 'h2c' } })).toBeDefined()
     // Headers as of fetch take no name with a colon, not even to look.
     const fetched = (origin: string) => ({ ...post({}), headers: new Headers({ ...from, origin, host: 'orders.example' }) })
     expect(await cookie.authenticate(fetched('https://orders.example'))).toBeDefined()
