@@ -66,11 +66,10 @@ export interface WouldDenyEvent extends Refused, Verified {
 }
 
 /** What is published on the channel `scopegate:keys`: what becomes of the keys of one issuer, and of asking it about tokens. */
-export type KeysEvent = KeysNews & { readonly issuer: string }
-
-/** Without the issuer. */
-export type KeysNews =
-  /** Keys were fetched: ids that are new, and that are gone. `keys_changed` follows where there are some, and had been keys before. */
+export type KeysEvent = {
+  readonly issuer: string
+} & /** Keys were fetched: ids that are new, and that are gone. `keys_changed` follows where there are some, and had been keys before. */
+(
   | { readonly type: 'refreshed' | 'keys_changed'; readonly added: readonly string[]; readonly removed: readonly string[] }
   /** The metadata name another address; none where `to` is undefined. */
   | { readonly type: 'jwks_uri_changed'; readonly from: string; readonly to: string | undefined }
@@ -83,6 +82,11 @@ export type KeysNews =
   | { readonly type: 'private_key_seen'; readonly kids: readonly (string | undefined)[]; readonly thumbprints: readonly string[] }
   /** Different keys have one id. */
   | { readonly type: 'ambiguous_kid'; readonly kid: string }
+)
+
+type WithoutIssuer<Event> = Event extends unknown ? Omit<Event, 'issuer'> : never
+/** Without the issuer, which is the same for all that a store tells. */
+export type KeysNews = WithoutIssuer<KeysEvent>
 
 export const decisions = channel('scopegate:decision')
 const keys = channel('scopegate:keys')
