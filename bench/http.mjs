@@ -108,9 +108,15 @@ async function measure(name, context, { file, from, to }) {
     // Warm, and what may be remembered of the workload's own tokens is.
     const isNew = from > 0
     await exchange({ from: 0, to: isNew ? 2000 : to, seconds: isNew ? WARM_UP : 2 * WARM_UP })
-    const { rate, again } = await exchange({ from, to, seconds })
+    const usage = async () => {
+      api.send('usage')
+      return (await once(api, 'message'))[0]
+    }
+    const before = await usage()
+    const { rate, count, again } = await exchange({ from, to, seconds })
+    const cpu = ((await usage()) - before) / count
     if (isNew && again) throw new Error(`${name}: the tokens were used up, so not all were new; raise MOST_PER_SECOND`)
-    return rate
+    return { rate, cpu }
   } finally {
     api.kill()
     load.kill()
@@ -132,14 +138,17 @@ function hasTaskset() {
   }
 }
 
-function print(title, names, rates) {
-  const bareOf = name => median(rates[name.startsWith('Nest') ? 'Nest bare' : 'bare'])
+function print(title, names, measured) {
+  const rates = name => measured[name].map(({ rate }) => rate)
+  const cpu = name => median(measured[name].map(each => each.cpu))
+  const ratio = name => median(rates(name)) / median(rates(name.startsWith('Nest') ? 'Nest bare' : 'bare'))
   const rows = names
-    .toSorted((a, b) => median(rates[b]) / bareOf(b) - median(rates[a]) / bareOf(a))
+    .toSorted((a, b) => ratio(b) - ratio(a))
     .map(name => [
       name,
-      ...[median(rates[name]), Math.min(...rates[name]), Math.max(...rates[name])].map(Math.round),
-      (median(rates[name]) / bareOf(name)).toFixed(2),
+      ...[median(rates(name)), Math.min(...rates(name)), Math.max(...rates(name))].map(Math.round),
+      ratio(name).toFixed(2),
+      cpu(name).toFixed(0),
     ])
-  console.log(`### ${title}\n\n${table([['requests per second', 'median', 'least', 'most', '÷ bare'], ...rows])}\n`)
+  console.log(`### ${title}\n\n${table([['requests per second', 'median', 'least', 'most', '÷ bare', 'CPU µs per request'], ...rows])}\n`)
 }

@@ -24,6 +24,6 @@ process.on('message', async ({ port, file, from, to, seconds }) => {
     ],
   })
   const { requests, latency, non2xx, errors } = result
-  process.send({ rate: requests.average, p99: latency.p99, refused: non2xx, errors, again: sent > tokens.length })
+  process.send({ rate: requests.average, count: requests.total, p99: latency.p99, refused: non2xx, errors, again: sent > tokens.length })
 })
 process.once('disconnect', () => process.exit())
