@@ -66,10 +66,9 @@ export interface WouldDenyEvent extends Refused, Verified {
 }
 
 /** What is published on the channel `scopegate:keys`: what becomes of the keys of one issuer, and of asking it about tokens. */
-export type KeysEvent = {
-  readonly issuer: string
-} & /** Keys were fetched: ids that are new, and that are gone. `keys_changed` follows where there are some, and had been keys before. */
-(
+export type KeysEvent = { readonly issuer: string } & (
+  | { readonly type: 'key_ignored'; readonly kid: string | undefined; readonly reason: string }
+  /** Keys were fetched: ids that are new, and that are gone. `keys_changed` follows where there are some, and had been keys before. */
   | { readonly type: 'refreshed' | 'keys_changed'; readonly added: readonly string[]; readonly removed: readonly string[] }
   /** The metadata name another address; none where `to` is undefined. */
   | { readonly type: 'jwks_uri_changed'; readonly from: string; readonly to: string | undefined }
@@ -77,7 +76,6 @@ export type KeysEvent = {
   | { readonly type: 'refresh_failed' | 'misconfigured' | 'introspection_failed'; readonly code: FetchCode; readonly message: string }
   /** Old keys served a call; an unknown key id led to a fetch; it led to none, for the last one is too recent. */
   | { readonly type: 'stale_served' | 'kid_miss' | 'cooldown' }
-  | { readonly type: 'key_ignored'; readonly kid: string | undefined; readonly reason: string }
   /** The issuer published private keys, which are refused from then on: RFC 7638 thumbprints. */
   | { readonly type: 'private_key_seen'; readonly kids: readonly (string | undefined)[]; readonly thumbprints: readonly string[] }
   /** Different keys have one id. */
