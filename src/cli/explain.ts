@@ -59,6 +59,8 @@ export const explain: Command = {
       out.line()
       out.heading('what shows without keys')
       out.checks(checks)
+      out.line()
+      out.line(isGood ? "The rest is for a gate to say that has the issuer's keys." : 'A gate refuses it.')
     }
     return isGood ? EXIT.ok : EXIT.failed
   },

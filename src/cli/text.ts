@@ -89,5 +89,6 @@ export function duration(seconds: number): string {
 
 /** A moment, seen from now: `in 4 min 59 s`, `2 h ago`. */
 export function relative(seconds: number): string {
+  if (Math.round(seconds) === 0) return 'now'
   return seconds < 0 ? `${duration(seconds)} ago` : `in ${duration(seconds)}`
 }
