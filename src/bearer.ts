@@ -105,12 +105,9 @@ function isHost(origin: string, request: HttpRequest): boolean {
   // HTTP/2 has :authority in its place.
   const [host, second] = [...linesOf(request, 'host'), ...linesOf(request, ':authority')]
   if (host === undefined || second !== undefined || !URL.canParse(origin)) return false
-  const { protocol, host: from } = new URL(origin)
+  // As every browser writes it; of what is no web page, such as an extension or a file, it says 'null' here (RFC 6454 §6.1).
+  const { protocol, host: from, origin: written } = new URL(origin)
+  if (origin !== written) return false
   // The host's default port is that of the origin's protocol; a host that is more than one is none.
-  return (
-    /^[A-Za-z0-9.:[\]_-]+$/.test(host) &&
-    URL.canParse(`${protocol}//${host}`) &&
-    new URL(`${protocol}//${host}`).host === from &&
-    from !== ''
-  )
+  return /^[A-Za-z0-9.:[\]_-]+$/.test(host) && URL.canParse(`${protocol}//${host}`) && new URL(`${protocol}//${host}`).host === from
 }

@@ -461,6 +461,19 @@ describe('bearerFrom', () => {
     await refusalOf(cookie.authenticate(post({ ...from, host: 'orders.example/x?' })), { reason: 'cross_site' })
     await refusalOf(cookie.authenticate(post({ ...from, origin: 'nonsense', host: 'orders.example' })), { reason: 'cross_site' })
     await refusalOf(cookie.authenticate(post(from)), { reason: 'cross_site' })
+    // None of these is what a browser says of a page of this site.
+    for (const origin of [
+      'file://h.example',
+      'chrome-extension://h.example',
+      'https://h.example/x',
+      'https:\\\\h.example',
+      'https://u@h.example',
+    ])
+      await refusalOf(cookie.authenticate(post({ ...from, origin, host: 'h.example' })), { reason: 'cross_site' })
+    expect(await cookie.authenticate(post({ ...from, origin: 'http://[::1]:80', host: '[0::1]' })).catch(error => error.reason)).toBe(
+      'cross_site',
+    )
+    expect(await cookie.authenticate(post({ ...from, origin: 'http://[::1]:81', host: '[0::1]:81' }))).toBeDefined()
     // A page of any site may open a WebSocket, cookies included (RFC 6455 §10.2).
     const socket = (origin: string) => ({ ...post({ ...from, origin, host: 'orders.example', upgrade: 'WebSocket' }), method: 'GET' })
     expect(await cookie.authenticate(socket('https://orders.example'))).toBeDefined()
