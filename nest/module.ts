@@ -3,6 +3,7 @@ import { ConfigurableModuleBuilder, type DynamicModule, Inject, Injectable, Modu
 import { APP_GUARD, ModuleRef, ModulesContainer } from '@nestjs/core'
 import { createResourceServer, type IssuerlessOptions, type ResourceServer, type ResourceServerOptions } from '../src/index.js'
 import { RESOURCE_SERVER, ScopesGuard } from './guard.js'
+import { ResourceServerHealth } from './health.js'
 import { guardTransports } from './transports.js'
 
 /** What `forRoot` and `forRootAsync` take beside the options of `createResourceServer`. */
@@ -11,7 +12,7 @@ export interface ResourceServerModuleExtras {
   readonly globalGuard?: boolean
 }
 
-const OPTIONS = Symbol('scopegate options')
+export const OPTIONS = Symbol('scopegate options')
 
 /** Makes the server, and closes what it made: not what a test put in its place. */
 @Injectable()
@@ -67,9 +68,10 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<ResourceServer
           useFactory: (options: ResourceServerOptions | IssuerlessOptions, keeper: Keeper) => keeper.make(options),
         },
         ScopesGuard,
+        ResourceServerHealth,
         ...(globalGuard ? [{ provide: APP_GUARD, useExisting: ScopesGuard }, transports] : []),
       ],
-      exports: [RESOURCE_SERVER, ScopesGuard],
+      exports: [RESOURCE_SERVER, ScopesGuard, ResourceServerHealth],
     }
   })
   .build()

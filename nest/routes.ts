@@ -19,7 +19,7 @@ interface Handlers {
 }
 
 /** What Nest keeps of an application; @nestjs/swagger reads it there, too. */
-interface Inside {
+export interface Inside {
   readonly config?: ApplicationConfig
   readonly container?: { getModules(): ModulesContainer }
 }
