@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe } from 'vitest'
 import { addressStories } from './addresses.js'
+import { doctorStories } from './doctor.js'
 import { introspectionStories } from './introspection.js'
 import { outageStories } from './outage.js'
 import { referenceStories } from './reference.js'
@@ -22,6 +23,7 @@ refusalStories(site)
 addressStories(site)
 referenceStories(site)
 introspectionStories(site)
+doctorStories(site)
 
 if (!site.ours)
   console.log('SCOPEGATE_KEYCLOAK_URL is set: key rotation, outage and split addresses need a Keycloak of their own and are skipped.')

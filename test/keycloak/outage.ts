@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { invalidToken, passes, unavailable } from './answers.js'
 import { type App, startBoth } from './apps.js'
+import { doctorOutageStory } from './doctor.js'
 import { forge } from './forgery.js'
 import type { Site } from './site.js'
 
@@ -60,6 +61,8 @@ export function outageStories(site: Site): void {
     test('an application that never had keys answers 503', async () => {
       for (const app of cold) expect(await app.call('/api/private', seen)).toMatchObject(unavailable('issuer_unreachable'))
     })
+
+    doctorOutageStory(site)
 
     test('known keys are used beyond their age', async () => {
       ahead = KEYS.maxAge + 1

@@ -6,6 +6,7 @@ import { fetchToken } from '../../examples/keycloak/realm.js'
 import { type Keycloak, startKeycloak } from '../../examples/keycloak/server.js'
 import { insufficient, invalidToken, noToken, passes, unavailable } from './answers.js'
 import { type App, type AppOptions, frameworks } from './apps.js'
+import { doctorSplitStory } from './doctor.js'
 import { forge } from './forgery.js'
 import type { Site } from './site.js'
 
@@ -37,6 +38,8 @@ export function splitStories(site: Site): void {
         token_endpoint: `${inside}/realms/myorg/protocol/openid-connect/token`,
       })
     })
+
+    doctorSplitStory(PUBLIC, () => ({ inside, token }))
 
     describe.each(frameworks)('%s', (_, start) => {
       const withApp = async (options: AppOptions, story: (app: App) => Promise<void>) => {
