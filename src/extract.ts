@@ -80,11 +80,14 @@ export function formOf(request: HttpRequest, name: string): readonly string[] {
 
 /** Every value of a cookie (RFC 6265 §5.4). */
 export function cookiesOf(request: HttpRequest, name: string): readonly string[] {
-  return linesOf(request, 'cookie')
-    .flatMap(line => line.split(';'))
-    .map(pair => pair.trim())
-    .filter(pair => pair.startsWith(`${name}=`))
-    .map(pair => pair.slice(name.length + 1))
+  return (
+    linesOf(request, 'cookie')
+      .flatMap(line => line.split(';'))
+      // Blanks alone: `trim` takes U+00A0 away, too, with which another host of the domain can set a cookie that passes for one with `__Host-`.
+      .map(pair => pair.replace(/^[ \t]+/, ''))
+      .filter(pair => pair.startsWith(`${name}=`))
+      .map(pair => pair.slice(name.length + 1))
+  )
 }
 
 /**

@@ -241,6 +241,7 @@ export const SCHEMES: readonly SchemeAttack[] = [
       },
       'form in a PUT': { ...post(`access_token=${token}`), method: 'PUT' },
       'another parameter': { path: `/all?token=${token}&ACCESS_TOKEN=${token}` },
+      'a blank of Unicode before the cookie': header('cookie', `a=b; \u00a0__Host-token=${token}`),
       'another cookie': header('cookie', `__host-token=${token}; x__Host-token=${token}; token=${token}`),
     }),
   },
