@@ -43,6 +43,8 @@ export interface Principal {
 }
 
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+/** Seconds since the epoch: what is later is in milliseconds. */
+const LATEST = 1e11
 const MEMBERS = ['subject', 'clientId', 'scopes', 'claims', 'expiresAt']
 
 /** @throws TypeError for what is no list of schemes with different names */
@@ -77,7 +79,9 @@ export function tokenOf(principal: Principal, scheme: string, id?: string): Acce
   }
   if (!Array.isArray(scopes) || ![...scopes].every(each => typeof each === 'string')) throw wrongly('`scopes` that are a list of strings')
   if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) throw wrongly('`claims` that are an object')
-  if (typeof expiresAt !== 'number' || Number.isNaN(expiresAt)) throw wrongly('`expiresAt` that is seconds since the epoch')
+  // In milliseconds it would have no end.
+  if (typeof expiresAt !== 'number' || !(expiresAt <= LATEST || expiresAt === Number.POSITIVE_INFINITY))
+    throw wrongly('`expiresAt` that is seconds since the epoch (not milliseconds)')
   let copy: Claims
   try {
     // A copy: what the caller keeps must not change what was judged.

@@ -148,6 +148,7 @@ describe('apiKey', () => {
     ['the key in place of its digest', { keys: [{ digest: key }] }, 'never the key'],
     ['the key in place of the list', { keys: key }, '`keys`'],
     ['the key in place of the options', key, 'an object with keys'],
+    ['an end in milliseconds', { keys: [{ digest, expiresAt: Date.now() }] }, 'not milliseconds'],
     ['claims that are too deep', { keys: [{ digest, claims: deep }] }, 'nested'],
     ['a gap', { keys: [undefined] }, '`digest`'],
     ['a digest twice', { keys: [{ digest }, { digest: digest.toUpperCase() }] }, 'twice'],
