@@ -384,6 +384,8 @@ test.each([
   [['doctor', 'https://a.test', 'https://b.test'], 'One issuer is expected'],
   [['doctor', 'myorg'], 'ISSUER must be a URL'],
   [['doctor', 'https://a.test', '--audience', 'x'], 'give one with --token'],
+  [['doctor', 'https://a.test', '--token', 'x', '--audience', ''], '--audience needs a value'],
+  [['doctor', 'https://a.test', '--token', 'x', '--scope', ' '], '--scope must be scopes'],
   [['doctor', 'https://a.test', '--internal-url', 'keycloak:8080'], '--internal-url must be a URL'],
   [['doctor', 'https://a.test', '--timeout', 'soon'], 'from 0.1 to 60'],
   [['doctor', 'https://a.test', '--timeout', ''], 'from 0.1 to 60'],

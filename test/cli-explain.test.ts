@@ -160,6 +160,8 @@ describe('in a terminal', () => {
     for (const row of rows.filter(row => !row.includes('  sha256') && row.includes(' '))) expect(row.length).toBeLessThan(75)
     for (const env of [{ NO_COLOR: '1' }, { TERM: 'dumb' }])
       expect((await scopegate(['explain', token], { columns: 60, env })).out).not.toContain('\x1b')
+    const longest = (text: string) => Math.max(...text.split('\n').map(line => line.length))
+    expect(longest((await scopegate(['explain', token], { columns: 0 })).out)).toBeGreaterThan(150)
     expect((await scopegate(['explain', token], { columns: 60, env: { NO_COLOR: '' } })).out).toContain('\x1b')
     expect((await scopegate(['explain', token])).out).not.toContain('\x1b')
   })

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { addressProblem } from '../address.js'
 import { isAuthError } from '../errors.js'
 import { createResourceServer, type ResourceServer } from '../resource-server.js'
+import { toRule } from '../rules.js'
 import type { Check } from './check.js'
 import { type Command, EXIT, type Io, readToken, UsageError } from './io.js'
 import { type IssuerFindings, type IssuerQuestion, issuerChecks } from './issuer-checks.js'
@@ -56,6 +57,8 @@ export const doctor: Command = {
     const { audience, scope, token } = values
     if (token === undefined && (audience !== undefined || scope !== undefined))
       throw new UsageError('--audience and --scope are for a token: give one with --token.')
+    if (audience?.includes('')) throw new UsageError('--audience needs a value.')
+    if (scope !== undefined) checkScope(scope)
     const text = token === undefined ? undefined : await readToken(token, io)
     const findings = await issuerChecks(question)
     const ofToken = text === undefined ? [] : await tokenChecks(text, { ...question, audience, scope, keys: findings.set })
@@ -86,6 +89,14 @@ function readQuestion(
   const timeout = readSeconds('--timeout', values.timeout, [0.1, 60])
   const clockTolerance = readSeconds('--clock-tolerance', values['clock-tolerance'], [0, 300])
   return { issuer, internalUrl, allowInsecureHttp, timeout, clockTolerance }
+}
+
+function checkScope(scope: string): void {
+  try {
+    toRule([scope])
+  } catch {
+    throw new UsageError('--scope must be scopes, with one blank between.')
+  }
 }
 
 function readSeconds(name: string, text: string, [least, most]: readonly [number, number]): number {

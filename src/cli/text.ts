@@ -22,7 +22,8 @@ export interface Printer {
 export function printer({ stdout, env }: Pick<Io, 'stdout' | 'env'>): Printer {
   // https://no-color.org: whatever it is set to, if not empty.
   const isColoured = stdout.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb'
-  const columns = stdout.isTTY === true && stdout.columns !== undefined ? Math.max(MIN_COLUMNS, stdout.columns) : Number.POSITIVE_INFINITY
+  // A narrower one wraps better by itself; some say 0.
+  const columns = stdout.isTTY === true && (stdout.columns ?? 0) >= MIN_COLUMNS ? stdout.columns! : Number.POSITIVE_INFINITY
   const styled = (style: Style, text: string) => (isColoured ? `\x1b[${CODES[style]}m${text}\x1b[0m` : text)
   const line = (text = '') => void stdout.write(`${text.trimEnd()}\n`)
   const hanging = (start: string, indent: number, text: string) => {
