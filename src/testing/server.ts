@@ -21,7 +21,7 @@ type Endpoint = (form: URLSearchParams) => object | Promise<object>
 export type Endpoints = Readonly<Record<string, Endpoint>>
 
 /** @param port 0: a free one */
-export async function startServer(endpoints: Endpoints, port: number): Promise<TestServer> {
+export async function startServer(endpoints: Endpoints, port = 0): Promise<TestServer> {
   const counts = new Map<string, number>()
   let mode: FailMode | null = null
   const server = createServer(async (request, response) => {
