@@ -20,7 +20,7 @@ type Endpoint = (form: URLSearchParams) => object | Promise<object>
 /** By path. */
 export type Endpoints = Readonly<Record<string, Endpoint>>
 
-/** @param port 0: a free one */
+/** @param port left out, or 0: a free one */
 export async function startServer(endpoints: Endpoints, port = 0): Promise<TestServer> {
   const counts = new Map<string, number>()
   let mode: FailMode | null = null
