@@ -120,7 +120,7 @@ function foundIn(stack: readonly Layer[]): Found[] {
 
 /** Where nothing else can be told of a path, a guard counts that has none, or the very same (`use('/api', guard, router)`). */
 function covers(guard: Layer, below: Layer, samples: readonly (string | undefined)[]): boolean {
-  if (!guard.route && (guard.slash || guard.regexp?.fast_slash)) return true
+  if (guard.slash || guard.regexp?.fast_slash) return true
   if (!guard.route && !below.route && guard.rawPath !== undefined && String(guard.rawPath) === String(below.rawPath)) return true
   if (!guard.route && !below.route && guard.regexp !== undefined && String(guard.regexp) === String(below.regexp)) return true
   const known = samples.filter(sample => sample !== undefined)

@@ -22,14 +22,14 @@ export interface Scopes<Name extends string> {
 
 /** The arguments `Args`, with `Name` wherever they have any string. */
 export type Narrowed<Args extends readonly unknown[], Name extends string> = {
-  [Index in keyof Args]: NarrowedArgument<Args[Index], Name>
+  [Index in keyof Args]: Args[Index] extends infer Argument
+    ? Argument extends string
+      ? Name
+      : Argument extends readonly string[]
+        ? readonly Name[]
+        : Argument
+    : never
 }
-
-type NarrowedArgument<Argument, Name extends string> = Argument extends string
-  ? Name
-  : Argument extends readonly string[]
-    ? readonly Name[]
-    : Argument
 
 /**
  * Names the scopes of an API in one place.

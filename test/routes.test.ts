@@ -79,6 +79,8 @@ describe.each([
         app.get(/^\/re(d|ad)$/, requireAuth('a'), answer)
         app.route('/both').all(requireAuth('a')).get(requireAuth('b'), answer).put(answer)
         app.route('/every').all(requireAuth(), answer)
+        // Nothing answers a GET here.
+        app.route('/post').get(requireAuth('a')).post(answer)
       },
       { '/:id': '/7', '/^\\/re(d|ad)$/': '/read' },
     )
@@ -97,6 +99,7 @@ describe.each([
       ['GET', '/both', "scope 'a' and scope 'b'"],
       ['PUT', '/both', "scope 'a'"],
       ['ALL', '/every', 'any valid token'],
+      ['POST', '/post', 'unprotected'],
     ])
   })
 
@@ -143,6 +146,18 @@ describe.each([
     if (!is4) app.use('/maybe/:x', requireAuth()).get('/maybe{/:x}', answer)
     else app.use('/maybe/:x', requireAuth()).get('/maybe/:x?', answer)
     expect(listRoutes(app).map(row => row.requirement)).toEqual(['unprotected', 'unprotected', 'unprotected', 'unprotected'])
+  })
+
+  test.runIf(is4)('a pattern of a parameter is kept to', () => {
+    const app = library()
+    app.use('/orders/:id(\\d+)', requireAuth('a'))
+    app.get('/orders/:id(\\d+)', answer).get('/orders/:id', answer).get('/orders/:id([a-z]+)', answer).get('/ab?cd', answer)
+    expect(short(listRoutes(app))).toEqual([
+      ['GET', '/orders/:id(\\d+)', "scope 'a'"],
+      ['GET', '/orders/:id', 'unprotected'],
+      ['GET', '/orders/:id([a-z]+)', 'unprotected'],
+      ['GET', '/ab?cd', 'unprotected'],
+    ])
   })
 
   test('an all() of guards alone lets its calls go on, guarded', async () => {
