@@ -1,6 +1,9 @@
 /** How an example checks itself: one line for each thing that it shows, and a count in the end. */
 import { isDeepStrictEqual } from 'node:util'
 
+/** What keeps an example from running, and the user can change: said in one line, without a stack. */
+export class CannotRun extends Error {}
+
 export interface Checker {
   /** Shows what was done and what came of it; counts it as failed where that is not what is expected. */
   check(what: string, actual: unknown, expected: unknown): void

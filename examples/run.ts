@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { isAuthError } from 'scopegate'
 import { TokenRequestError } from 'scopegate/client'
-import { type Checker, checker } from './check.js'
+import { CannotRun, type Checker, checker } from './check.js'
 
 /** What each examples/NAME/main.ts exports. */
 export type Example = (checks: Checker, args: readonly string[]) => Promise<void>
@@ -32,7 +32,10 @@ if (name === undefined || !names.includes(name)) {
 /** What the user can change is said in one line; anything else is a fault of the example, and shown in full. */
 function explain(error: unknown): unknown {
   const { message, code, cause } = error as Error & { code?: unknown }
-  if (String(code).startsWith('ERR_PARSE_ARGS_')) return message
+  if (error instanceof CannotRun) return message
+  if (String(code).startsWith('ERR_PARSE_ARGS_')) return `${message}\nThe flags of each example: docs/examples.md`
+  if (code === 'ERR_SOCKET_BAD_PORT') return '--port must be a number from 0 to 65535.'
+  if (code === 'EADDRINUSE') return `${message}. Choose another port with --port.`
   if (error instanceof TokenRequestError) return `No token could be had: ${message}`
   return isAuthError(error) && cause instanceof Error ? `The issuer does not answer as it should: ${cause.message}` : error
 }

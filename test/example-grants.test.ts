@@ -41,7 +41,7 @@ describe('by default', () => {
         'with another iss: unexpected "iss" (issuer) response parameter value',
         'a stolen code without its verifier: invalid_grant',
         'GET with the access token, a JWT: 200',
-        'POST, whose scope was not asked for: 403 insufficient_scope (insufficient_scope)',
+        'POST, whose scope was not asked for: 403 insufficient_scope',
         'declined: access_denied',
         'an ID token with the nonce of another login: unexpected ID Token "nonce" claim value',
         'a code that comes twice: invalid_grant',

@@ -17,7 +17,7 @@ describe('npm run example opaque', () => {
     const { status, output } = await run(['--memory'])
     expect(status, output).toBe(0)
     expect(output).toMatch(/\n75 checks, 75 as expected\n$/)
-    expect(output).toContain('no redis-server')
+    expect(output).toMatch(/^state {4}in this process: restart and outage are left out$/m)
     expect(output).not.toMatch(/^!/m)
     // Each code, token, secret and state is at least so long.
     expect(output.match(/[\w-]{40,}/g)).toBeNull()
@@ -26,6 +26,7 @@ describe('npm run example opaque', () => {
   test('says where redis-server is missing, and fails with --require-engines alone', { timeout: 60_000 }, async () => {
     const { status, output } = await run(['--require-engines'], { PATH: '' })
     expect(output).toContain('! redis-server is there: false, but expected true')
+    expect(output).toContain('in this process (redis-server is not installed): ')
     expect(output).toMatch(/\n76 checks, 75 as expected\n$/)
     expect(status).toBe(1)
   })

@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { CannotRun } from '../check.js'
 
 export interface Certificate {
   /** PEM. It is its own authority: who trusts this run gives it as `ca`. */
@@ -20,7 +21,7 @@ const ARGUMENTS = [
 /**
  * A key and a certificate for localhost and 127.0.0.1, good for a day.
  *
- * @throws Error where openssl is not installed: Node makes keys, but no certificates
+ * @throws CannotRun where openssl is not installed: Node makes keys, but no certificates
  */
 export async function makeCertificate(): Promise<Certificate> {
   // Nobody else may look into a folder of mkdtemp.
@@ -31,7 +32,7 @@ export async function makeCertificate(): Promise<Certificate> {
     return { cert: cert!, key: key! }
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
-    throw new Error('There is no openssl, which makes the certificate of this example: apt-get install openssl', { cause })
+    throw new CannotRun('There is no openssl, which makes the certificate of this example: apt-get install openssl', { cause })
   } finally {
     await rm(cwd, { recursive: true })
   }

@@ -33,7 +33,7 @@ export const main: Example = async (checks, args) => {
       const response = await fetch(`${api.url}/orders`, { method, headers: { authorization: `Bearer ${token}` } })
       if (response.ok) return `${response.status}`
       const { error } = (await response.json()) as { error: string }
-      return `${response.status} ${error} (${reason})`
+      return `${response.status} ${error}${reason === error ? '' : ` (${reason})`}`
     }
     const stage: Stage = { checks, call, as: await discover(issuer) }
     const tokens = await showCode(stage)

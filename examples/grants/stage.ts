@@ -6,7 +6,7 @@ import type { Checker } from '../check.js'
 export interface Stage {
   checks: Checker
   as: AuthorizationServer
-  /** @returns the status, and of a refusal the error code and the reason that the API logs: '401 invalid_token (wrong_audience)' */
+  /** @returns the status, and of a refusal the error code and, where it says more, the reason that the API logs: '401 invalid_token (wrong_audience)' */
   call(method: 'GET' | 'POST', token: string): Promise<string>
 }
 

@@ -41,11 +41,7 @@ export async function showCode({ checks, as, call }: Stage): Promise<TokenAnswer
   checks.check('a stolen code without its verifier', await refusal(finishLogin(app, thief, new URL(callback))), 'invalid_grant')
   const tokens = await finishLogin(app, login, new URL(callback))
   checks.check('GET with the access token, a JWT', await call('GET', tokens.access_token), '200')
-  checks.check(
-    'POST, whose scope was not asked for',
-    await call('POST', tokens.access_token),
-    '403 insufficient_scope (insufficient_scope)',
-  )
+  checks.check('POST, whose scope was not asked for', await call('POST', tokens.access_token), '403 insufficient_scope')
   return tokens
 }
 

@@ -26,7 +26,8 @@ export const main: Example = async (checks, args) => {
     const issuer = keycloak({ url: keycloakUrl, realm })
     const api = await start(listen(() => createApp({ keycloakUrl, realm, audience: 'orders-api' })))
     const otherApi = await start(listen(() => createApp({ keycloakUrl, realm, audience: 'stock-api' })))
-    checks.note(`Realm ${issuer.issuer}, API ${api.url}`)
+    const whose = values.keycloak === undefined ? ', in this process' : ''
+    checks.note(`Realm ${issuer.issuer}${whose}, API ${api.url}`)
 
     const machine = (scope?: string, clientSecret: string = clients.machine.secret) =>
       clientCredentials({ issuer, clientId: clients.machine.id, clientSecret, scope })

@@ -6,7 +6,7 @@ import { passwords } from './people.js'
 import type { Place } from './place.js'
 
 export interface Answer {
-  /** `200`, or as in `401 invalid_token (token_expired)`: the status, the code that the client gets, the reason in the API's log. */
+  /** `200`, or as in `401 invalid_token (token_expired)`: the status, the code that the client gets, the reason in the API's log where it says more. */
   outcome: string
   challenge: string | null
   body: Record<string, unknown>
@@ -17,7 +17,7 @@ export async function call(place: Place, path: string, init?: RequestInit): Prom
   const response = await fetch(new URL(path, place.url), init)
   const text = await response.text()
   const body = text === '' ? {} : JSON.parse(text)
-  const reason = place.lastReason && ` (${place.lastReason})`
+  const reason = place.lastReason && place.lastReason !== body.error ? ` (${place.lastReason})` : ''
   return {
     outcome: response.ok ? `${response.status}` : `${response.status} ${body.error}${reason}`,
     challenge: response.headers.get('www-authenticate'),

@@ -8,6 +8,7 @@
  *     npm run example ladder -- --require-engines   no Redis or no Chromium is an error
  */
 import { parseArgs } from 'node:util'
+import { CannotRun } from '../check.js'
 import { openBrowser } from '../engines/chromium.js'
 import { startRedis } from '../engines/redis.js'
 import type { Example } from '../run.js'
@@ -41,7 +42,8 @@ export const main: Example = async (checks, args) => {
   const { serve, port, rung, 'access-seconds': accessSeconds, 'require-engines': requireEngines } = values
   const numbered = rungs.map((each, index) => ({ ...each, number: `${index + 1}` }))
   const chosen = numbered.filter(({ number }) => rung === undefined || rung === number)
-  if (chosen.length === 0) throw new RangeError(`There are rungs 1 to ${rungs.length}.`)
+  if (chosen.length === 0) throw new CannotRun(`There are rungs 1 to ${rungs.length}.`)
+  if (!(Number(accessSeconds) > 0)) throw new CannotRun('--access-seconds must be a number above 0.')
   const closers: (() => unknown)[] = []
   try {
     const redis = await startRedis()
@@ -49,8 +51,8 @@ export const main: Example = async (checks, args) => {
     const isBrowserWanted = !serve && chosen.some(({ browser }) => browser)
     const browser = isBrowserWanted ? await openBrowser() : undefined
     if (browser) closers.push(() => browser.close())
-    if (requireEngines && !redis) throw new Error('redis-server is not installed')
-    if (requireEngines && isBrowserWanted && !browser) throw new Error('chromium is not installed')
+    if (requireEngines && !redis) throw new CannotRun('redis-server is not installed')
+    if (requireEngines && isBrowserWanted && !browser) throw new CannotRun('chromium is not installed')
     checks.note(`what is revoked is kept in ${redis ? 'Redis' : 'memory: redis-server is not installed'}`)
     if (isBrowserWanted) checks.note(`the web page is shown ${browser ? 'in Chromium' : 'by plain HTTP: chromium is not installed'}`)
 

@@ -1,4 +1,5 @@
 /** Opaque access tokens: oidc-provider issues them and keeps them in Redis, the gate asks it about each one. `npm run example opaque`. */
+import { parseArgs } from 'node:util'
 import { type RedisServer, startRedis } from '../engines/redis.js'
 import { interrupted } from '../listen.js'
 import type { Example } from '../run.js'
@@ -11,19 +12,22 @@ import { showLifetimes, showPlaces, showRevocation, showScopes } from './tokens.
 
 /** `--memory` starts no Redis; `--require-engines` fails where there is none; `--serve` runs until Ctrl-C. */
 export const main: Example = async (checks, args) => {
-  let redis: RedisServer | undefined = args.includes('--memory') ? undefined : await startRedis()
+  const flag = { type: 'boolean', default: false } as const
+  const { values } = parseArgs({ args: [...args], options: { memory: flag, serve: flag, 'require-engines': flag } })
+  let redis: RedisServer | undefined = values.memory ? undefined : await startRedis()
   const closers: (() => unknown)[] = [() => redis?.stop()]
   try {
     const connection = redis && (await connectRedis(redis.url))
     closers.push(() => connection?.destroy())
-    if (args.includes('--require-engines')) checks.check('redis-server is there', redis !== undefined, true)
-    checks.note(redis ? `state    in Redis, ${redis.url}` : 'state    in this process (no redis-server): restart and outage are left out')
+    if (values['require-engines']) checks.check('redis-server is there', redis !== undefined, true)
+    const without = `in this process${values.memory ? '' : ' (redis-server is not installed)'}: restart and outage are left out`
+    checks.note(`state    ${redis ? `in Redis, ${redis.url}` : without}`)
 
     const scene = await startScene(connection ?? memoryStore())
     closers.push(scene.stop)
     checks.note(`issuer   ${scene.issuer.url}\nAPI      ${scene.api.url}/who-am-i`)
 
-    if (args.includes('--serve')) {
+    if (values.serve) {
       const site = await startSite(scene)
       closers.push(site.stop)
       // Listens before it says so: whoever reads the address may press Ctrl-C at once.
