@@ -50,7 +50,8 @@ export function secretKeys(secrets: readonly KeyObject[]): KeySet {
 
 function readSecret(secret: unknown): KeyObject {
   const isText = typeof secret === 'string'
-  if (!isText && !isUint8Array(secret)) throw new TypeError('Each of `secrets` must be a string or a Uint8Array.')
+  if (!isText && !isUint8Array(secret))
+    throw new TypeError(`Each of \`secrets\` must be a string or a Uint8Array, not of type ${typeof secret}.`)
   const bytes = Buffer.from(secret as string)
   const text = bytes.toString()
   if (isText && text.includes('\ufffd')) {

@@ -196,7 +196,7 @@ describe('a TypeError refuses', () => {
     ['a short one behind a long one', [current, 'a secret that is too short'], 'not 26'],
     ['short bytes', [randomBytes(31)], 'not 31'],
     ['a gap', new Array(1), 'must be a string or a Uint8Array'],
-    ['undefined, as of an unset variable', [current, undefined], 'must be a string or a Uint8Array'],
+    ['undefined, as of an unset variable', [current, undefined], 'must be a string or a Uint8Array, not of type undefined.'],
     ['a buffer that is no list of bytes', [new ArrayBuffer(32)], 'must be a string or a Uint8Array'],
     ['a JWK', [{ kty: 'oct', k: current }], 'must be a string or a Uint8Array'],
     ['the same twice', [current, current], 'the same secret twice'],
