@@ -74,50 +74,33 @@ export function jwtValidator(policy: JwtPolicy, keys: KeySource, clock: () => nu
 }
 
 /** Verifies the signature with the issuer's keys, and says by which of them. Throws InvalidTokenError, UnavailableError. */
-export async function verify({ text, header }: DecodedToken, keys: KeySource, issuer: string): Promise<Omit<Verified, 'token'>> {
+export async function verify({ text, header, signature }: DecodedToken, keys: KeySource, issuer: string): Promise<Omit<Verified, 'token'>> {
   const { alg, kid } = header as unknown as TokenHeader
   const needed: TokenHeader = kid === undefined ? { alg } : { alg, kid }
-  const candidates = await findKeys(needed, keys, issuer)
-  const { thumbprint } = firstThatVerifies(text, alg, candidates)
-  return { header: needed, thumbprint }
+  const atHand = keys.get()
+  let set: KeySet = atHand instanceof Promise ? await atHand : atHand
+  if (set.candidates(needed).length === 0) set = await keys.missed(set)
+  const candidates = set.candidates(needed)
+  if (candidates.length === 0 || isAmbiguous(needed, candidates)) throw unknownKey(needed, set, issuer)
+  const input = Buffer.from(text.slice(0, text.lastIndexOf('.')), 'latin1')
+  const verifying = candidates.find(({ key }) => isSignature(alg, key, input, signature))
+  if (verifying !== undefined) return { header: needed, thumbprint: verifying.thumbprint }
+  throw new InvalidTokenError(
+    'bad_signature',
+    "The signature does not fit the issuer's key: the token was altered, or signed by another key.",
+  )
 }
 
-async function findKeys(header: TokenHeader, keys: KeySource, issuer: string): Promise<readonly VerificationKey[]> {
-  let set: KeySet = await keys.get()
-  let candidates = set.candidates(header)
-  if (candidates.length === 0) {
-    set = await keys.missed(set)
-    candidates = set.candidates(header)
-  }
+function unknownKey(header: TokenHeader, set: KeySet, issuer: string): InvalidTokenError {
   const wanted = `a key of '${issuer}' for ${header.alg} with kid ${header.kid === undefined ? '(none)' : shown(header.kid)}`
-  if (candidates.length === 0) {
-    throw new InvalidTokenError(
-      'unknown_key',
-      `Expected ${wanted}, got none: its keys are ${set.kids.map(kid => shown(kid)).join(' ') || 'without kid'}. Is the token from another environment, or signed by a withdrawn key? Then fetch a new one. New keys are looked for at most once in \`keys.cooldown\` seconds.`,
-    )
-  }
-  if (isAmbiguous(header, candidates)) {
-    throw new InvalidTokenError(
-      'unknown_key',
-      `Expected ${wanted}, got several: a token without kid can be verified only where one key fits.`,
-    )
-  }
-  return candidates
+  const came =
+    set.candidates(header).length > 0
+      ? 'several: a token without kid can be verified only where one key fits.'
+      : `none: its keys are ${set.kids.map(kid => shown(kid)).join(' ') || 'without kid'}. Is the token from another environment, or signed by a withdrawn key? Then fetch a new one. New keys are looked for at most once in \`keys.cooldown\` seconds.`
+  return new InvalidTokenError('unknown_key', `Expected ${wanted}, got ${came}`)
 }
 
 /** Without kid nothing says which of several keys is meant. Secrets have none: they are tried in order. */
 function isAmbiguous({ alg, kid }: TokenHeader, candidates: readonly VerificationKey[]): boolean {
   return kid === undefined && candidates.length > 1 && !HMAC.includes(alg)
-}
-
-function firstThatVerifies(text: string, alg: string, candidates: readonly VerificationKey[]): VerificationKey {
-  const end = text.lastIndexOf('.')
-  const input = Buffer.from(text.slice(0, end), 'latin1')
-  const signature = Buffer.from(text.slice(end + 1), 'base64url')
-  const verifying = candidates.find(({ key }) => isSignature(alg, key, input, signature))
-  if (verifying !== undefined) return verifying
-  throw new InvalidTokenError(
-    'bad_signature',
-    "The signature does not fit the issuer's key: the token was altered, or signed by another key.",
-  )
 }

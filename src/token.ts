@@ -33,6 +33,7 @@ export type Claims = Readonly<Record<string, unknown>>
 /** A token taken apart, nothing of it verified. */
 export interface DecodedToken {
   readonly text: string
+  readonly signature: Buffer
   readonly header: Claims
   readonly claims: Claims
 }
@@ -40,8 +41,6 @@ export interface DecodedToken {
 export const MAX_TOKEN_LENGTH = 16 * 1024
 const MAX_DEPTH = 32
 const NONE: readonly string[] = Object.freeze([])
-const SEGMENT = /^[A-Za-z0-9_-]+$/
-const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 // ignoreBOM keeps a byte order mark in the text, where JSON.parse refuses it.
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -57,6 +56,7 @@ export function checkLength(token: unknown): asserts token is string {
 export type Headers = Map<string, Claims>
 /** So many are kept; whoever makes up more only empties it. */
 const MAX_HEADERS = 100
+const NOT_READ = Buffer.alloc(0)
 
 /**
  * Takes a token apart. Its three segments must be canonical base64url, header and payload JSON objects in UTF-8.
@@ -67,8 +67,12 @@ const MAX_HEADERS = 100
 export function decode(text: string, checkHeader: (header: Claims) => void, headers?: Headers): DecodedToken {
   const first = text.indexOf('.')
   const last = text.lastIndexOf('.')
-  const segments = [text.slice(0, Math.max(0, first)), text.slice(first + 1, last), text.slice(last + 1)] as const
-  if (first === last || !segments.every(isCanonical)) {
+  const name = text.slice(0, Math.max(0, first))
+  const known = headers?.get(name)
+  const header = known === undefined ? bytesOf(name) : NOT_READ
+  const payload = bytesOf(text.slice(first + 1, last))
+  const signature = bytesOf(text.slice(last + 1))
+  if (first === last || header === undefined || payload === undefined || signature === undefined) {
     const count = text.split('.').length
     throw malformed(
       'a signed JWT: three segments of canonical base64url without padding, separated by dots (RFC 7515 §7.1)',
@@ -78,30 +82,29 @@ export function decode(text: string, checkHeader: (header: Claims) => void, head
         : 'Opaque and encrypted tokens are for their issuer to judge: give it `introspection`, or have it give signed JWTs for this API.',
     )
   }
-  let header = headers?.get(segments[0])
-  if (header === undefined) {
-    header = parse(segments[0], 'header')
-    checkHeader(header)
-    if (headers !== undefined && headers.size >= MAX_HEADERS) headers.clear()
-    // A copy: a slice would keep the whole token in memory.
-    headers?.set(Buffer.from(segments[0], 'latin1').toString('latin1'), header)
-  }
-  return { text, header, claims: parse(segments[1], 'payload') }
+  return { text, header: known ?? judged(header, name, checkHeader, headers), claims: parse(payload, 'payload'), signature }
 }
 
-/** A second text for the same bytes would make two tokens of one: so no unused bits may be set (RFC 4648 §3.5). */
-function isCanonical(segment: string): boolean {
-  if (!SEGMENT.test(segment)) return false
-  const rest = segment.length % 4
-  if (rest === 0) return true
-  const unused = rest === 2 ? 16 : rest === 3 ? 4 : 0
-  return unused > 0 && BASE64URL.indexOf(segment.at(-1)!) % unused === 0
+/** A header that is judged for the first time. */
+function judged(bytes: Buffer, name: string, checkHeader: (header: Claims) => void, headers: Headers | undefined): Claims {
+  const header = parse(bytes, 'header')
+  checkHeader(header)
+  if (headers !== undefined && headers.size >= MAX_HEADERS) headers.clear()
+  // A copy: a slice would keep the whole token in memory.
+  headers?.set(Buffer.from(name, 'latin1').toString('latin1'), header)
+  return header
 }
 
-function parse(segment: string, part: 'header' | 'payload'): Claims {
+/** What a segment encodes. A second text for the same bytes would make two tokens of one: so they must encode to this text (RFC 4648 §3.5). */
+function bytesOf(segment: string): Buffer | undefined {
+  const bytes = Buffer.from(segment, 'base64url')
+  return segment !== '' && bytes.toString('base64url') === segment ? bytes : undefined
+}
+
+function parse(bytes: Buffer, part: 'header' | 'payload'): Claims {
   let value: unknown
   try {
-    value = JSON.parse(UTF8.decode(Buffer.from(segment, 'base64url')))
+    value = JSON.parse(UTF8.decode(bytes))
   } catch (error) {
     throw malformed(`the ${part} to be JSON in UTF-8`, error instanceof SyntaxError ? 'no JSON' : 'no UTF-8')
   }
@@ -118,8 +121,13 @@ function parse(segment: string, part: 'header' | 'payload'): Claims {
  */
 export function frozen(value: object, part: string, depth = 0): object {
   if (depth >= MAX_DEPTH) throw malformed(`the ${part} to be nested at most ${MAX_DEPTH} deep`, 'deeper')
-  if (!Array.isArray(value)) Object.setPrototypeOf(value, null)
-  for (const name of Object.keys(value)) {
+  if (Array.isArray(value)) {
+    for (const each of value) if (typeof each === 'object' && each !== null) frozen(each, part, depth + 1)
+    return Object.freeze(value)
+  }
+  Object.setPrototypeOf(value, null)
+  // Without a prototype there are none but its own names.
+  for (const name in value) {
     const each = (value as Record<string, unknown>)[name]
     if (name === '__proto__') delete (value as Record<string, unknown>)[name]
     else if (typeof each === 'object' && each !== null) frozen(each, part, depth + 1)
@@ -161,7 +169,10 @@ function scopesOf(claims: Claims): readonly string[] {
   const { scope, scp, scopes } = claims
   // Present as null is present, too.
   const value = scope !== undefined ? scope : scp !== undefined ? scp : scopes
-  if (typeof value === 'string') return Object.freeze(value.split(' ').filter(word => word !== ''))
+  if (typeof value === 'string') {
+    const words = value.split(' ')
+    return Object.freeze(words.includes('') ? words.filter(word => word !== '') : words)
+  }
   return Array.isArray(value) && value.every(word => typeof word === 'string') ? (value as readonly string[]) : NONE
 }
 

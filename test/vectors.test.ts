@@ -70,7 +70,8 @@ function gateForAnyPayload(text: string, jwks: JSONWebKeySet): Promise<Verdict> 
       // The header is judged before the payload is read: with a judged header, it is the payload that is no claims set.
       if (header === undefined) throw error
     }
-    return validator.validate({ text, header: header!, claims: CLAIMS })
+    const signature = Buffer.from(text.slice(text.lastIndexOf('.') + 1), 'base64url')
+    return validator.validate({ text, header: header!, claims: CLAIMS, signature })
   })
 }
 
