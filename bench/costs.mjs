@@ -104,13 +104,14 @@ async function slowestWhileDue(name) {
   let now = Date.now()
   const real = Date.now
   Date.now = () => now
-  const verify = FETCHERS[name](jwks.url, { keys: { maxAge: 60 }, verifiedTokens: false })
+  const verify = FETCHERS[name](jwks.url, { keys: { maxAge: 600 }, verifiedTokens: false })
   const tokens = signMany(key, 50)
   await verify(tokens[0])
   jwks.state.delay = 1000
   const times = []
   // Calls go on all the while, as on a live API: past 80 % of the keys' age, and past all of it.
-  for (let second = 1; second <= 75; second++) {
+  now += 450_000
+  for (let second = 1; second <= 200; second++) {
     now += 1000
     for (let call = 0; call < 4; call++) {
       const begin = performance.now()
