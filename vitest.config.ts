@@ -16,6 +16,8 @@ const common = { testTimeout: 20_000, hookTimeout: 60_000, pool: 'forks' as cons
 export default defineConfig({
   oxc,
   test: {
+    // Much of a test is waiting, so two at a time, on however few cores.
+    maxWorkers: 2,
     // .ci/run adds the runs up from these files.
     ...(results === undefined ? {} : { reporters: ['default', 'json'], outputFile: { json: results } }),
     coverage: {
