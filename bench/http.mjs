@@ -30,7 +30,8 @@ const seconds = Number(values.seconds)
 const ROUND_ROBIN = 10_000
 /** So many in a second are more than any API here answers. */
 const MOST_PER_SECOND = 14_000
-const WARM_UP = 1
+/** Requests. */
+const WARM_UP = 4000
 
 const pinned = availableParallelism() > 1 && hasTaskset()
 const folder = mkdtempSync(join(tmpdir(), 'scopegate-bench-'))
@@ -105,9 +106,9 @@ async function measure(name, context, { file, from, to }) {
       if (result.refused > 0 || result.errors > 0) throw new Error(`${name}: ${result.refused} refused, ${result.errors} errors`)
       return result
     }
-    // Warm, and what may be remembered of the workload's own tokens is.
+    // Warm, and what may be remembered of the workload's own tokens is: each has come once.
     const isNew = from > 0
-    await exchange({ from: 0, to: isNew ? 2000 : to, seconds: isNew ? WARM_UP : 2 * WARM_UP })
+    await exchange({ from: 0, to: isNew ? WARM_UP : to, amount: Math.max(WARM_UP, isNew ? 0 : 1.2 * to) })
     const usage = async () => {
       api.send('usage')
       return (await once(api, 'message'))[0]

@@ -4,14 +4,14 @@ import autocannon from 'autocannon'
 
 const CONNECTIONS = 64
 
-process.on('message', async ({ port, file, from, to, seconds }) => {
+process.on('message', async ({ port, file, from, to, seconds, amount }) => {
   const tokens = readFileSync(file, 'utf8').split('\n').slice(from, to)
   let next = 0
   let sent = 0
   const result = await autocannon({
     url: `http://127.0.0.1:${port}/orders`,
     connections: CONNECTIONS,
-    duration: seconds,
+    ...(amount === undefined ? { duration: seconds } : { amount }),
     requests: [
       {
         method: 'GET',
