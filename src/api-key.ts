@@ -1,8 +1,8 @@
 /** API keys: one long random word for each caller, of which the API keeps a digest alone. */
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { crc32 } from 'node:zlib'
-import { forbidSharedCaches, warnOfQuery } from './bearer.js'
-import { known, wrong } from './checks.js'
+import { queryUse } from './bearer.js'
+import { known, TOKEN, wrong } from './checks.js'
 import { InvalidTokenError } from './errors.js'
 import { authorizationOf, linesOf, only, queryOf } from './extract.js'
 import { type Principal, type Scheme, tokenOf } from './scheme.js'
@@ -36,7 +36,6 @@ export interface ApiKeyPlaces {
 
 const OPTIONS = ['keys', 'verify', 'header', 'authorization', 'query']
 const DIGEST = /^[0-9a-f]{64}$/i
-const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const PREFIX = /^[A-Za-z][A-Za-z0-9_]{0,19}$/
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const RANDOM_BYTES = 32
@@ -73,7 +72,7 @@ export function apiKey(options: ApiKeyOptions): Scheme {
   const places = [header, authorization && 'Authorization', query && `?${query}=`].filter(Boolean).join(', ')
   if (places === '') throw new TypeError('apiKey: `header`, `authorization` or `query` is expected; with none no key is found.')
   const word = authorization ?? 'ApiKey'
-  let warned = false
+  const useQuery = query === undefined ? undefined : queryUse(query)
 
   return Object.freeze({
     name: 'ApiKey',
@@ -81,11 +80,7 @@ export function apiKey(options: ApiKeyOptions): Scheme {
       const inHeader = header === undefined ? [] : linesOf(request, header)
       const announced = authorization === undefined ? undefined : authorizationOf(request, authorization.toLowerCase())
       const inQuery = query === undefined ? [] : queryOf(request, query)
-      if (inQuery.length > 0) {
-        forbidSharedCaches(request)
-        if (!warned) warnOfQuery(query!)
-        warned = true
-      }
+      if (inQuery.length > 0) useQuery?.(request)
       return only([...inHeader, ...(announced === undefined ? [] : [announced]), ...inQuery], places)
     },
     // The scheme has no RFC: it takes over the attributes of Bearer's challenges (RFC 6750 §3).
@@ -140,7 +135,7 @@ function digestOf(key: string): string {
 function readPlace(name: string, option: unknown, standard: string): string | undefined {
   if (option === false) return undefined
   const place = option === true ? standard : option
-  if (typeof place !== 'string' || !NAME.test(place)) throw wrong(name, `a name such as '${standard}', true or false`, option)
+  if (typeof place !== 'string' || !TOKEN.test(place)) throw wrong(name, `a name such as '${standard}', true or false`, option)
   return place
 }
 

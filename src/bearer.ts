@@ -1,5 +1,5 @@
 /** Bearer tokens, and where they are looked for (RFC 6750 §2): in the header, and elsewhere only where that is spelled out. */
-import { wrong } from './checks.js'
+import { TOKEN, wrong } from './checks.js'
 import { CrossSiteError, shown } from './errors.js'
 import { authorizationOf, cookiesOf, formOf, type HttpRequest, linesOf, only, queryOf } from './extract.js'
 import type { Scheme } from './scheme.js'
@@ -9,8 +9,6 @@ export type BearerPlace = 'header' | 'form' | 'query' | { readonly cookie: strin
 
 const PLACES = ['header', 'form', 'query']
 const PARAMETER = 'access_token'
-/** RFC 6265 §4.1.1 */
-const COOKIE_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 /** RFC 9110 §9.2.1: methods that change nothing. */
 const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS', 'TRACE']
 
@@ -27,14 +25,14 @@ export function readPlaces(places: unknown = ['header']): readonly BearerPlace[]
 function isCookie(place: unknown): place is { readonly cookie: string } {
   if (typeof place !== 'object' || place === null || Object.keys(place).join() !== 'cookie') return false
   const { cookie } = place as { cookie: unknown }
-  return typeof cookie === 'string' && COOKIE_NAME.test(cookie)
+  return typeof cookie === 'string' && TOKEN.test(cookie)
 }
 
 /** The scheme of bearer tokens. */
 export function bearer(places: readonly BearerPlace[], validate: Scheme['validate']): Scheme {
   const names = places.map(place => (typeof place === 'object' ? `the cookie ${place.cookie}` : `the ${place}`)).join(', ')
   const headerOnly = places.every(place => place === 'header')
-  let warned = false
+  const useQuery = queryUse(PARAMETER)
   return {
     name: 'Bearer',
     find(request) {
@@ -45,11 +43,7 @@ export function bearer(places: readonly BearerPlace[], validate: Scheme['validat
         names,
       )
       const place = found[0]?.[0]
-      if (place === 'query') {
-        forbidSharedCaches(request)
-        if (!warned) warnOfQuery(PARAMETER)
-        warned = true
-      }
+      if (place === 'query') useQuery(request)
       if (typeof place === 'object') checkSite(request, place.cookie)
       return token
     },
@@ -67,17 +61,21 @@ function lookIn(place: BearerPlace, request: HttpRequest): readonly string[] {
   return token === undefined ? [] : [token]
 }
 
-/** RFC 6750 §2.3: an answer to a URL that holds a credential is nobody else's. */
-export function forbidSharedCaches({ setHeader }: HttpRequest): void {
-  setHeader?.('Cache-Control', 'private')
-}
-
-/** Says once that URLs are written to logs, histories and Referer headers. */
-export function warnOfQuery(parameter: string): void {
-  process.emitWarning(
-    `A credential came in the query parameter '${parameter}'. URLs stand in logs, histories and Referer headers (RFC 6750 §5.3, RFC 9700 §4.3.2): let callers send it in a header.`,
-    { code: 'SCOPEGATE_QUERY' },
-  )
+/**
+ * What a credential in the query brings about: the answer is nobody else's (RFC 6750 §2.3), and the first time somebody is told that URLs
+ * are written to logs, histories and Referer headers.
+ */
+export function queryUse(parameter: string): (request: HttpRequest) => void {
+  let warned = false
+  return ({ setHeader }) => {
+    setHeader?.('Cache-Control', 'private')
+    if (warned) return
+    warned = true
+    process.emitWarning(
+      `A credential came in the query parameter '${parameter}'. URLs stand in logs, histories and Referer headers (RFC 6750 §5.3, RFC 9700 §4.3.2): let callers send it in a header.`,
+      { code: 'SCOPEGATE_QUERY' },
+    )
+  }
 }
 
 /**

@@ -1,6 +1,9 @@
 /** How options are read: what is wrong is refused where it is written, with a TypeError that says what may stand there. */
 import { shown } from './errors.js'
 
+/** A token of RFC 9110 §5.6.2: the name of a header, a scheme, a cookie. */
+export const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+
 export function known(options: unknown, names: readonly string[], what: string): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new TypeError(

@@ -79,8 +79,11 @@ export async function verify({ text, header, signature }: DecodedToken, keys: Ke
   const needed: TokenHeader = kid === undefined ? { alg } : { alg, kid }
   const atHand = keys.get()
   let set: KeySet = atHand instanceof Promise ? await atHand : atHand
-  if (set.candidates(needed).length === 0) set = await keys.missed(set)
-  const candidates = set.candidates(needed)
+  let candidates = set.candidates(needed)
+  if (candidates.length === 0) {
+    set = await keys.missed(set)
+    candidates = set.candidates(needed)
+  }
   if (candidates.length === 0 || isAmbiguous(needed, candidates)) throw unknownKey(needed, set, issuer)
   const input = Buffer.from(text.slice(0, text.lastIndexOf('.')), 'latin1')
   const verifying = candidates.find(({ key }) => isSignature(alg, key, input, signature))

@@ -1,6 +1,6 @@
 /** A way in: finds its credentials in a request, and says whose they are (RFC 9110 §11). Bearer is one; API keys and passwords are others. */
 import { inspect } from 'node:util'
-import { wrong } from './checks.js'
+import { TOKEN, wrong } from './checks.js'
 import { type AuthError, shown, UnavailableError } from './errors.js'
 import type { HttpRequest } from './extract.js'
 import { type AccessToken, type Claims, frozen } from './token.js'
@@ -42,7 +42,6 @@ export interface Principal {
   readonly expiresAt?: number
 }
 
-const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 /** Seconds since the epoch: what is later is in milliseconds. */
 const LATEST = 1e11
 const MEMBERS = ['subject', 'clientId', 'scopes', 'claims', 'expiresAt']
@@ -60,7 +59,7 @@ export function readSchemes(schemes: unknown = []): readonly Scheme[] {
 
 function isScheme(value: unknown): value is Scheme {
   const { name, find, challenge, validate } = (value ?? {}) as Partial<Scheme>
-  return typeof name === 'string' && NAME.test(name) && [find, challenge, validate].every(each => typeof each === 'function')
+  return typeof name === 'string' && TOKEN.test(name) && [find, challenge, validate].every(each => typeof each === 'function')
 }
 
 /**
