@@ -89,9 +89,10 @@ function guard(group: number, home: string): () => void {
   return () => void signalGroup(watcher.pid!, 'SIGKILL')
 }
 
-async function endGroup(group: number) {
+/** Ends a process group: asks it to, and after so many milliseconds does not ask any more. */
+export async function endGroup(group: number, patience = TERM_WITHIN) {
   signalGroup(group, 'SIGTERM')
-  if (await groupEnds(group, TERM_WITHIN)) return
+  if (await groupEnds(group, patience)) return
   signalGroup(group, 'SIGKILL')
   await groupEnds(group, KILL_WITHIN)
 }
@@ -106,7 +107,7 @@ async function groupEnds(group: number, within: number) {
 }
 
 /** False where no such process is left. */
-function signalGroup(group: number, signal: NodeJS.Signals | 0) {
+export function signalGroup(group: number, signal: NodeJS.Signals | 0) {
   try {
     return process.kill(-group, signal)
   } catch {

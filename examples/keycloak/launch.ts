@@ -5,6 +5,7 @@ import { closeSync, openSync } from 'node:fs'
 import { mkdir, readFile, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { endGroup, signalGroup } from '../engines/processes.js'
 
 export interface LaunchOptions {
   /** The unpacked distribution. It is shared by every start and never written to once it is built. */
@@ -27,7 +28,6 @@ export interface Launched {
 
 const READY_WITHIN = 180_000
 const TERM_WITHIN = 15_000
-const KILL_WITHIN = 5_000
 
 /** Starts Keycloak and waits until it is ready; ends it again, and throws with the last lines of its log, where it doesn't get there. */
 export async function launch(options: LaunchOptions): Promise<Launched> {
@@ -39,6 +39,7 @@ export async function launch(options: LaunchOptions): Promise<Launched> {
   const unguard = guard(child)
   let stopping: Promise<void> | undefined
   const stop = (patience = TERM_WITHIN) => {
+    // kc.sh starts java as its child: only the group holds both.
     stopping ??= endGroup(child.pid!, patience).finally(unguard)
     return stopping
   }
@@ -104,30 +105,4 @@ function guard(child: ChildProcess): () => void {
   watcher.unref()
   ;(watcher.stdin as unknown as { unref(): void }).unref()
   return () => void signalGroup(watcher.pid!, 'SIGKILL')
-}
-
-// kc.sh starts java as its child: only the group holds both.
-async function endGroup(group: number, patience: number) {
-  signalGroup(group, 'SIGTERM')
-  if (await groupEnds(group, patience)) return
-  signalGroup(group, 'SIGKILL')
-  await groupEnds(group, KILL_WITHIN)
-}
-
-async function groupEnds(group: number, within: number) {
-  const deadline = Date.now() + within
-  while (Date.now() < deadline) {
-    if (!signalGroup(group, 0)) return true
-    await sleep(50)
-  }
-  return false
-}
-
-/** False where no such process is left. */
-function signalGroup(group: number, signal: NodeJS.Signals | 0) {
-  try {
-    return process.kill(-group, signal)
-  } catch {
-    return false
-  }
 }
