@@ -45,7 +45,10 @@ function rsa(digest: string): Verify {
 
 /** RFC 7518 §3.5: the salt is as long as the digest, and no other length is taken. */
 function pss(digest: string, saltLength: number): Verify {
-  return (input, key, signature) => verify(digest, input, { key, padding: PSS, saltLength }, signature)
+  return (input, key, signature) =>
+    // RFC 8017 §8.1.2: OpenSSL takes one without its leading zeros, too, and a token would have two texts.
+    signature.length === Math.ceil(key.asymmetricKeyDetails!.modulusLength! / 8) &&
+    verify(digest, input, { key, padding: PSS, saltLength }, signature)
 }
 
 /** RFC 7518 §3.4: r and s one after the other, of fixed length, not DER. */

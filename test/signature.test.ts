@@ -14,14 +14,34 @@ interface Signed {
 }
 
 async function sign(alg: string, payload: string): Promise<Signed> {
-  const bytes = new TextEncoder().encode(payload)
+  return (await signerOf(alg))(payload)
+}
+
+/** Signs with one key. */
+async function signerOf(alg: string): Promise<(payload: string) => Promise<Signed>> {
+  const [key, signing] = await keysOf(alg)
+  return async payload => {
+    const signer = new CompactSign(new TextEncoder().encode(payload)).setProtectedHeader({ alg })
+    return { alg, key, text: await signer.sign(signing) }
+  }
+}
+
+async function keysOf(alg: string): Promise<readonly [KeyObject, Parameters<CompactSign['sign']>[0]]> {
   if (HMAC.includes(alg)) {
-    const secret = randomBytes(64)
-    return { alg, key: createSecretKey(secret), text: await new CompactSign(bytes).setProtectedHeader({ alg }).sign(secret) }
+    const secret = createSecretKey(randomBytes(64))
+    return [secret, secret]
   }
   const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true })
-  const key = createPublicKey({ key: (await exportJWK(publicKey)) as never, format: 'jwk' })
-  return { alg, key, text: await new CompactSign(bytes).setProtectedHeader({ alg }).sign(privateKey) }
+  return [createPublicKey({ key: (await exportJWK(publicKey)) as never, format: 'jwk' }), privateKey]
+}
+
+/** Signed anew, each time with other words, until the first byte of the signature is as it has to be. */
+async function signedWith(alg: string, isRight: (first: number) => boolean): Promise<Signed> {
+  const signer = await signerOf(alg)
+  for (let count = 0; ; count++) {
+    const signed = await signer(`what is signed, ${count}`)
+    if (isRight(signatureOf(signed.text)[0]!)) return signed
+  }
 }
 
 function ours(alg: string, key: KeyObject, text: string, signature: Buffer): boolean {
@@ -35,9 +55,17 @@ test('what makes node:crypto throw is no signature', async () => {
   expect(isSignature('RS256', key, undefined as never, signatureOf(text))).toBe(false)
 })
 
+test.each(['RS256', 'PS256', 'PS384', 'PS512'])('%s: a signature without its leading zero is another text, and none', async alg => {
+  const { key, text } = await signedWith(alg, first => first === 0)
+  const right = signatureOf(text)
+  expect(ours(alg, key, text, right)).toBe(true)
+  expect(ours(alg, key, text, right.subarray(1))).toBe(false)
+})
+
 describe.each([...ALGORITHMS, ...HMAC])('%s', alg => {
   test('a right signature is taken; altered, cut, longer and empty ones are not, as jose has it', async () => {
-    const { key, text } = await sign(alg, 'what is signed')
+    // One that begins with a zero is cut below.
+    const { key, text } = await signedWith(alg, first => first !== 0)
     const right = signatureOf(text)
     expect(ours(alg, key, text, right)).toBe(true)
     const others = [
