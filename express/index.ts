@@ -70,9 +70,10 @@ async function pass(server: ResourceServer, rule: Requirement, request: Request,
   const setHeader = (name: string, value: string) => void response.set(name, value)
   const asked = { method, url, headers, rawHeaders, body, setHeader }
   const token = await server.authenticate(asked)
-  // A user's server that wraps ours may be written in JavaScript, and may judge late: `void` lets a promise through.
   if (!token) throw new TypeError('The given server authenticated a call and gave no token.')
-  await server.authorize(token, rule, asked)
+  const judged: unknown = server.authorize(token, rule, asked)
+  // A user's server that wraps ours may be written in JavaScript, and may judge late: `void` lets a promise through.
+  if (judged !== undefined) await judged
   Object.defineProperty(request, 'auth', { value: token, configurable: true, enumerable: false, writable: false })
 }
 

@@ -82,12 +82,13 @@ export function checkTimes(claims: Claims, tolerance: number, now: number): void
       'Fetch a new token. If this comes with fresh tokens, compare the clocks of the issuer and of this machine.',
     )
   }
-  const early = (['nbf', 'iat'] as const).find(name => !((numericDate(claims, name) ?? 0) <= now + tolerance))
-  if (early !== undefined) {
+  for (const name of ['nbf', 'iat']) {
+    const value = numericDate(claims, name) ?? 0
+    if (value <= now + tolerance) continue
     throw defect(
       'token_not_yet_valid',
-      `${early} at most ${now + tolerance}`,
-      `${claims[early]}, ${Math.round((claims[early] as number) - now)} s ahead (${tolerance} s are tolerated)`,
+      `${name} at most ${now + tolerance}`,
+      `${value}, ${Math.round(value - now)} s ahead (${tolerance} s are tolerated)`,
       'Compare the clocks of the issuer and of this machine.',
     )
   }

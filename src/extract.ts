@@ -50,14 +50,24 @@ export function hasAuthorization(request: HttpRequest): boolean {
  */
 export function linesOf({ headers, rawHeaders }: HttpRequest, name: string): readonly string[] {
   // Node drops, or joins, all but the first line in `headers`, so they are counted in `rawHeaders` where there are some.
-  const isIt = (each: string) => each.length === name.length && each.toLowerCase() === name
-  const raw = rawHeaders?.filter((_, index) => index % 2 === 1 && isIt(rawHeaders[index - 1]!)) ?? []
+  const raw: string[] = []
+  for (let index = 1; rawHeaders !== undefined && index < rawHeaders.length; index += 2) {
+    if (isNamed(rawHeaders[index - 1]!, name)) raw.push(rawHeaders[index]!)
+  }
   if (raw.length > 1) return raw
   // It throws at the name of a pseudo-header (RFC 9113 §8.3), and holds none.
   if (isHeaders(headers)) return name.startsWith(':') ? [] : [headers.get(name)].filter(value => value !== null)
-  return Object.keys(headers)
-    .filter(isIt)
-    .flatMap(each => headers[each] ?? [])
+  const lines: string[] = []
+  for (const each of Object.keys(headers)) {
+    const value = isNamed(each, name) ? headers[each] : undefined
+    if (typeof value === 'string') lines.push(value)
+    else if (value !== undefined) lines.push(...value)
+  }
+  return lines
+}
+
+function isNamed(header: string, name: string): boolean {
+  return header.length === name.length && header.toLowerCase() === name
 }
 
 /** Every value of a parameter in the query. */
@@ -107,7 +117,8 @@ export function only(found: readonly string[], places: string): string | undefin
 }
 
 function isWord(text: string): boolean {
-  return text !== '' && !/[ \t,]/.test(text)
+  // The search for one character is many times faster than a pattern.
+  return text !== '' && !text.includes(' ') && !text.includes('\t') && !text.includes(',')
 }
 
 /** By its shape: a Headers of the undici package is not the global one. */

@@ -16,7 +16,9 @@ export interface Validator {
 }
 
 /** The Validator of a resource server, and the care for its keys. */
-export interface IssuersValidator extends Validator {
+export interface IssuersValidator extends Omit<Validator, 'validate'> {
+  /** At once where nothing has to be waited for, so with a token that was verified before. */
+  validate(token: string): AccessToken | Promise<AccessToken>
   /** Has every issuer's keys at hand. */
   warmup(): Promise<void>
   /** Fetches every issuer's keys now. */
@@ -44,25 +46,30 @@ export function issuersValidator(settings: Settings): IssuersValidator {
   // It would be shown to one of them that did not issue it.
   if (asked.length > 1) throw new TypeError('`introspection`: one issuer can have it, for an opaque token does not say who issued it.')
 
+  const validateNew = async (text: string, key: string | undefined): Promise<AccessToken> => {
+    const decoded = decode(text, judgeHeader, headers)
+    const { iss } = decoded.claims
+    const issuer = typeof iss === 'string' ? trusted.get(iss) : undefined
+    if (issuer === undefined) throw new InvalidTokenError('wrong_issuer', wrongIssuer(names, iss))
+    return confirmed(issuer, text, await issuer.jwt.validate(decoded, key))
+  }
   return {
-    async validate(text) {
+    validate(text) {
       checkLength(text)
       if (asked.length > 0 && isOpaque(text, asked[0]!.settings)) {
         checkCharacters(text)
         return asked[0]!.introspector!.introspect(text)
       }
       const key = maxVerifiedTokens > 0 ? keyOf(text) : undefined
-      for (const issuer of key === undefined ? [] : each) {
-        const recalled = issuer.jwt.recall(key!)
-        // Not waited for where there is nothing to wait for: nearly all calls end here.
-        const token = recalled instanceof Promise ? await recalled : recalled
+      if (key === undefined) return validateNew(text, key)
+      for (const issuer of each) {
+        const token = issuer.jwt.recall(key)
+        if (token instanceof Promise) {
+          return token.then(recalled => (recalled === undefined ? validateNew(text, key) : confirmed(issuer, text, recalled)))
+        }
         if (token !== undefined) return confirmed(issuer, text, token)
       }
-      const decoded = decode(text, judgeHeader, headers)
-      const { iss } = decoded.claims
-      const issuer = typeof iss === 'string' ? trusted.get(iss) : undefined
-      if (issuer === undefined) throw new InvalidTokenError('wrong_issuer', wrongIssuer(names, iss))
-      return confirmed(issuer, text, await issuer.jwt.validate(decoded, key))
+      return validateNew(text, key)
     },
     async warmup() {
       await Promise.all(each.flatMap(({ jwt, introspector }) => [(async () => jwt.keys.get())(), introspector?.warmup()]))

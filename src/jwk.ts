@@ -90,17 +90,20 @@ export function acceptKeys(jwks: readonly unknown[]): AcceptedKeys {
   for (const key of usable) byKid.set(key.kid, [...(byKid.get(key.kid) ?? []), key])
   const isAmbiguous = (keys: readonly AcceptedKey[]) => keys.some(a => keys.some(b => a.type === b.type && a.thumbprint !== b.thumbprint))
   const kids = [...byKid.keys()].filter(kid => kid !== undefined)
-  const set: KeySet = {
-    kids,
-    size: usable.length,
-    candidates({ alg, kid }) {
-      const fit = (kid === undefined ? usable : (byKid.get(kid) ?? [])).filter(
-        key => key.type === KEY_TYPE[alg] && (key.alg ?? alg) === alg,
-      )
-      return fit.filter((key, index) => fit.findIndex(each => each.thumbprint === key.thumbprint) === index).slice(0, MAX_CANDIDATES)
-    },
-  }
+  const byHeader = new Map([...byKid].map(([kid, keys]) => [kid, byAlgorithm(keys)]))
+  byHeader.set(undefined, byAlgorithm(usable))
+  const set: KeySet = { kids, size: usable.length, candidates: ({ alg, kid }) => byHeader.get(kid)?.get(alg) ?? [] }
   return { set, ignored, exposed, leaked, ambiguous: kids.filter(kid => isAmbiguous(byKid.get(kid)!)) }
+}
+
+/** Those that fit each algorithm: it is asked for with every call. */
+function byAlgorithm(keys: readonly AcceptedKey[]): ReadonlyMap<string, readonly AcceptedKey[]> {
+  return new Map(
+    Object.keys(KEY_TYPE).map(alg => {
+      const fit = keys.filter(key => key.type === KEY_TYPE[alg] && (key.alg ?? alg) === alg)
+      return [alg, fit.filter((key, index) => fit.findIndex(each => each.thumbprint === key.thumbprint) === index).slice(0, MAX_CANDIDATES)]
+    }),
+  )
 }
 
 /** A key that is left out, and why. */

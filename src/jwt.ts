@@ -38,6 +38,12 @@ interface TokenHeader {
 export function jwtValidator(policy: JwtPolicy, keys: KeySource, clock: () => number, maxVerifiedTokens: number): JwtValidator {
   const cache = maxVerifiedTokens > 0 ? tokenCache<Verified>(maxVerifiedTokens) : undefined
 
+  const confirmed = ({ token, header, thumbprint }: Verified, set: KeySet, key: string): AccessToken | undefined => {
+    const candidates = set.candidates(header)
+    if (!isAmbiguous(header, candidates)) for (const each of candidates) if (each.thumbprint === thumbprint) return token
+    cache!.delete(key)
+    return undefined
+  }
   return {
     keys,
     recall(key) {
@@ -45,15 +51,8 @@ export function jwtValidator(policy: JwtPolicy, keys: KeySource, clock: () => nu
       if (verified === undefined) return undefined
       // What can have changed since is judged again: the time, and whether its key is still the issuer's.
       checkTimes(verified.token.claims, policy.clockTolerance, clock())
-      const judge = (set: KeySet) => {
-        const candidates = set.candidates(verified.header)
-        const isStillItsKey = candidates.some(({ thumbprint }) => thumbprint === verified.thumbprint)
-        if (isStillItsKey && !isAmbiguous(verified.header, candidates)) return verified.token
-        cache!.delete(key)
-        return undefined
-      }
       const set = keys.get()
-      return set instanceof Promise ? set.then(judge) : judge(set)
+      return set instanceof Promise ? set.then(each => confirmed(verified, each, key)) : confirmed(verified, set, key)
     },
     async validate(decoded, key) {
       const { text, header, claims } = decoded

@@ -72,7 +72,14 @@ function remoteKeys(issuer: IssuerSettings, settings: Settings): KeySource {
     if (accepted.set.size === 0)
       throw new FetchError('NO_USABLE_KEYS', `None of the ${document.keys.length} keys from ${url} is usable${reasons(accepted)}.`)
     const { kids, size, candidates } = accepted.set
-    return { kids, size, candidates: header => candidates(header).filter(({ thumbprint }) => !leaked.has(thumbprint)) }
+    return {
+      kids,
+      size,
+      candidates(header) {
+        const found = candidates(header)
+        return leaked.size === 0 ? found : found.filter(({ thumbprint }) => !leaked.has(thumbprint))
+      },
+    }
   }
   const store = new Store<KeySet>({
     name: issuer.issuer,

@@ -78,21 +78,27 @@ export function createResourceServer(options: ResourceServerOptions | Issuerless
   const teller = decisionTeller()
   let open = true
 
-  const validate = async (text: string, call?: Call): Promise<AccessToken> => {
-    if (!open) throw new UnavailableError('closed', 1, 'The resource server was closed.')
-    if (issuers.length === 0) throw new TypeError('validate: this server takes no bearer tokens, for it has no `issuer`.')
-    const token = await validator.validate(text)
+  /** A token that its issuer's keys, or its issuer, say is good. */
+  const admit = async (validated: AccessToken | Promise<AccessToken>, text: string, call: Call | undefined): Promise<AccessToken> => {
+    const token = await validated
     if (call !== undefined) call.token = token
     if (settings.revoked !== undefined) await revocation.check(token, text)
     report?.(token, text)
     return token
   }
-  const bearers = issuers.length > 0 ? [bearer(settings.bearerFrom, validate)] : []
-  const schemes: readonly Scheme[] = [...bearers, ...settings.schemes]
+  /** At once where nothing has to be waited for and nobody is to be told: so it is with nearly all calls, and a promise costs as much as the rest. */
+  const validate = (text: string, call?: Call): AccessToken | Promise<AccessToken> => {
+    if (!open) throw new UnavailableError('closed', 1, 'The resource server was closed.')
+    if (issuers.length === 0) throw new TypeError('validate: this server takes no bearer tokens, for it has no `issuer`.')
+    const token = validator.validate(text)
+    const isFinal = call === undefined && settings.revoked === undefined && report === undefined
+    return isFinal ? token : admit(token, text, call)
+  }
+  const ours = issuers.length > 0 ? bearer(settings.bearerFrom, async token => validate(token)) : undefined
+  const schemes: readonly Scheme[] = [...(ours === undefined ? [] : [ours]), ...settings.schemes]
 
   /** What a scheme of the user's says. Bearer has a clock tolerance of its own, and has judged the time already. */
   const ask = async (scheme: Scheme, credential: string, call: Call | undefined): Promise<AccessToken> => {
-    if (bearers.includes(scheme)) return validate(credential, call)
     if (!open) throw new UnavailableError('closed', 1, 'The resource server was closed.')
     let token: AccessToken
     try {
@@ -109,21 +115,29 @@ export function createResourceServer(options: ResourceServerOptions | Issuerless
     )
   }
   const authenticate = async (request: HttpRequest, call?: Call): Promise<AccessToken> => {
-    const found = schemes.flatMap(scheme => {
-      const credential = answering(scheme, realm, () => scheme.find(request))
-      return credential === undefined ? [] : [{ scheme, credential }]
-    })
-    const [first, second] = found
+    const found: { readonly scheme: Scheme; readonly credential: string }[] = []
+    for (const scheme of schemes) {
+      try {
+        const credential = scheme.find(request)
+        if (credential !== undefined) found.push({ scheme, credential })
+      } catch (error) {
+        throw challenged(error, scheme, realm)
+      }
+    }
+    const [first] = found
     if (first === undefined) throw missing(schemes, realm, request)
     const { scheme, credential } = first
-    if (second !== undefined) {
-      const names = found.map(each => each.scheme.name).join(' and ')
-      throw challenged(new InvalidRequestError(`Expected the credentials of one scheme, got those of ${names}.`), scheme, realm)
-    }
-    if (call !== undefined) call.scheme = scheme.name
-    return ask(scheme, credential, call).catch(error => {
+    try {
+      if (found.length > 1) {
+        const names = found.map(each => each.scheme.name).join(' and ')
+        throw new InvalidRequestError(`Expected the credentials of one scheme, got those of ${names}.`)
+      }
+      if (call !== undefined) call.scheme = scheme.name
+      const token = scheme === ours ? validate(credential, call) : ask(scheme, credential, call)
+      return token instanceof Promise ? await token : token
+    } catch (error) {
       throw challenged(error, scheme, realm)
-    })
+    }
   }
   const authorize = (token: AccessToken, rule: Rule | null): void => {
     const scheme = settings.schemes.find(({ name }) => name === token.scheme)
@@ -133,7 +147,7 @@ export function createResourceServer(options: ResourceServerOptions | Issuerless
   return Object.freeze({
     authenticate: (request: HttpRequest) =>
       decisions.hasSubscribers ? teller.entered(call => authenticate(request, call), request) : authenticate(request),
-    validate: (token: string) => (decisions.hasSubscribers ? teller.entered(call => validate(token, call)) : validate(token)),
+    validate: async (token: string) => (decisions.hasSubscribers ? teller.entered(async call => validate(token, call)) : validate(token)),
     authorize(token: AccessToken, requirement: Requirement, request?: HttpRequest) {
       const rule = toRule([requirement])
       if (decisions.hasSubscribers) teller.judged(() => authorize(token, rule), token, rule, request)

@@ -18,6 +18,8 @@ export type Requirement = null | string | readonly string[] | Rule
 
 // RFC 6749 §3.3 scope-token: printable ASCII without blank, quote and backslash, so a challenge can hold it as it is.
 const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
+/** What was read here is frozen, and needs no second reading: routes hand it over with every call. */
+const read = new WeakSet<Rule>()
 
 /**
  * Asks for every one of the given scopes and rules.
@@ -121,9 +123,15 @@ export function toRule(args: readonly unknown[]): Rule | null {
     throw new TypeError("A requirement is one argument: write 'a b' or ['a', 'b'] for both scopes, anyOf('a', 'b') for either.")
   const requirement = args[0]
   if (requirement === null) return null
-  if (!Array.isArray(requirement)) return part(requirement)
+  if (read.has(requirement as Rule)) return requirement as Rule
+  const rule = Array.isArray(requirement) ? listed(requirement) : part(requirement)
+  read.add(rule)
+  return rule
+}
+
+function listed(requirement: readonly unknown[]): Rule {
   if (requirement.length === 0) throw new TypeError('An empty list of scopes is no requirement: write null for "any valid token".')
-  return group('allOf', Array.from(requirement, scope))
+  return group('allOf', Array.from(requirement as string[], scope))
 }
 
 function group(kind: 'allOf' | 'anyOf', rules: readonly unknown[]): Rule {

@@ -107,9 +107,11 @@ async function claimChecks(text: string, { issuer, audience, clockTolerance = TO
 async function checkIssuer(iss: unknown, issuer: string): Promise<void> {
   const gate = issuersValidator(readOptions({ issuer: { issuer, secrets: [randomBytes(32)] }, audience: null }))
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
-  await gate.validate(`${part({ alg: 'HS256' })}.${part({ iss })}.AAAA`).catch((error: InvalidTokenError) => {
-    if (error.reason === 'wrong_issuer') throw error
-  })
+  try {
+    await gate.validate(`${part({ alg: 'HS256' })}.${part({ iss })}.AAAA`)
+  } catch (error) {
+    if ((error as InvalidTokenError).reason === 'wrong_issuer') throw error
+  }
 }
 
 async function checkSignature(decoded: DecodedToken, issuer: string, keys: KeySet, checks: Examination): Promise<void> {
