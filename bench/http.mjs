@@ -1,10 +1,11 @@
 /**
- * `npm run bench:http`: requests per second of one guarded route, for all contenders in one run, in interleaved rounds: medians, and
- * ratios to the bare framework. The API and the load are processes of their own, on a core each where `taskset` is there.
+ * `npm run bench:http`: requests per second of one guarded route, for all contenders in one run. Every measurement has one of the bare
+ * framework right beside it, and counts as a share of that; the tables give the median of these shares. APIs and load are processes of
+ * their own, on a core each where `taskset` is there.
  *
  * A token that was seen costs the same whatever its algorithm, so the second and third are measured with new tokens alone. Some 20 minutes.
  *
- * --rounds N (3), --seconds S (3 of each measurement), --algorithms RS256,ES256,EdDSA, --only NAME[;NAME]
+ * --rounds N (9), --seconds S (1 for each measurement), --algorithms RS256,ES256,EdDSA, --workloads NAME[;NAME], --only NAME[;NAME]
  */
 import { execFileSync, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -19,19 +20,21 @@ import { keyOf, signMany } from './signing.mjs'
 
 const { values } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '3' },
+    rounds: { type: 'string', default: '9' },
+    seconds: { type: 'string', default: '1' },
     algorithms: { type: 'string', default: 'RS256,ES256,EdDSA' },
+    workloads: { type: 'string', default: 'one token;10,000 round robin;all new' },
     only: { type: 'string' },
   },
 })
 const rounds = Number(values.rounds)
 const seconds = Number(values.seconds)
 const ROUND_ROBIN = 10_000
-/** So many in a second are more than any API here answers. */
-const MOST_PER_SECOND = 14_000
-/** Requests. */
-const WARM_UP = 4000
+const CONNECTIONS = 64
+/** More than any guarded API here answers in a second. */
+const MOST_PER_SECOND = 8000
+/** Requests, of which the first come before the optimising compiler has seen enough. */
+const WARM_UP = 8000
 
 const pinned = availableParallelism() > 1 && hasTaskset()
 const folder = mkdtempSync(join(tmpdir(), 'scopegate-bench-'))
@@ -42,7 +45,7 @@ const figures = {}
 for (const [index, alg] of values.algorithms.split(',').entries()) {
   const key = keyOf(alg)
   const file = join(folder, `${alg}.txt`)
-  const most = MOST_PER_SECOND * seconds + ROUND_ROBIN
+  const most = ROUND_ROBIN + MOST_PER_SECOND * seconds * rounds
   process.stderr.write(`Signing ${most} tokens with ${alg} ...\n`)
   writeFileSync(file, signMany(key, most).join('\n'))
   const jwks = createServer((_, response) =>
@@ -50,25 +53,15 @@ for (const [index, alg] of values.algorithms.split(',').entries()) {
   )
   await new Promise(resolve => jwks.listen(0, '127.0.0.1', resolve))
   const context = { alg, jwk: key.public, jwksUri: `http://127.0.0.1:${jwks.address().port}/jwks` }
-  // The first tokens are for warming up; those of "all new" come after them, so that nobody has seen them.
-  const WORKLOADS = {
-    'one token': { from: 0, to: 1 },
-    '10,000 round robin': { from: 0, to: ROUND_ROBIN },
-    'all new': { from: ROUND_ROBIN, to: most },
-  }
-  for (const [workload, slice] of Object.entries(WORKLOADS)) {
+  const wanted = name => values.only === undefined || values.only.split(';').includes(name)
+  for (const workload of values.workloads.split(';')) {
     if (index > 0 && workload !== 'all new') continue
-    const wanted = name => values.only === undefined || name.includes('bare') || values.only.split(';').includes(name)
-    const names = [...EXPRESS_NAMES, ...NEST_NAMES].filter(wanted)
-    const rates = Object.fromEntries(names.map(name => [name, []]))
-    for (let round = 0; round < rounds; round++) {
-      for (const name of [...names.slice(round), ...names.slice(0, round)]) {
-        process.stderr.write(`${alg}, ${workload}, round ${round + 1}: ${name}\n`)
-        rates[name].push(await measure(name, context, { file, ...slice }))
-      }
-    }
-    figures[`${alg}, ${workload}`] = rates
-    print(`${alg}, ${workload}`, names, rates)
+    figures[`${alg}, ${workload}`] = await measureAll(
+      `${alg}, ${workload}`,
+      [...EXPRESS_NAMES, ...NEST_NAMES].filter(wanted),
+      context,
+      file,
+    )
   }
   jwks.close()
 }
@@ -89,38 +82,84 @@ keep('http', {
   rounds,
   seconds,
   pinned,
-  requestsPerSecond: figures,
+  measurements: figures,
 })
 process.exit()
 
-/** Requests per second of a new process, once it is warm. */
-async function measure(name, context, { file, from, to }) {
-  const api = start('api.mjs', [name], 0)
-  const load = start('load.mjs', [], 1)
+/** One workload: all APIs are made warm, and then measured by turns. */
+async function measureAll(title, names, context, file) {
+  const workload = title.split(', ').slice(1).join(', ')
+  const load = await loadOf(file)
+  const bare = {}
+  const guarded = {}
   try {
-    api.send(context)
-    const [port] = await once(api, 'message')
-    const exchange = async message => {
-      load.send({ port, file, ...message })
-      const [result] = await once(load, 'message')
+    for (const name of [...new Set([...names.map(bareOf), ...names])]) {
+      process.stderr.write(`${title}: warming ${name} up\n`)
+      const api = await apiOf(name, context, load, workload)
+      if (name === bareOf(name)) bare[name] = api
+      else guarded[name] = api
+    }
+    const figures = Object.fromEntries(Object.keys(guarded).map(name => [name, []]))
+    for (let round = 0; round < rounds; round++) {
+      process.stderr.write(`${title}: round ${round + 1}\n`)
+      const order = Object.keys(guarded)
+      for (const name of [...order.slice(round % order.length), ...order.slice(0, round % order.length)]) {
+        figures[name].push({ bare: await bare[bareOf(name)].measure(), guarded: await guarded[name].measure() })
+      }
+    }
+    print(title, figures)
+    return figures
+  } finally {
+    for (const api of [...Object.values(bare), ...Object.values(guarded)]) api.kill()
+    load.kill()
+  }
+}
+
+function bareOf(name) {
+  return name.startsWith('Nest') ? 'Nest bare' : 'bare'
+}
+
+/** The process that makes the load. */
+async function loadOf(file) {
+  const child = start('load.mjs', [file], 1)
+  return {
+    async send(name, message) {
+      child.send({ ...message, connections: CONNECTIONS })
+      const [result] = await once(child, 'message')
       if (result.refused > 0 || result.errors > 0) throw new Error(`${name}: ${result.refused} refused, ${result.errors} errors`)
       return result
-    }
-    // Warm, and what may be remembered of the workload's own tokens is: each has come once.
-    const isNew = from > 0
-    await exchange({ from: 0, to: isNew ? WARM_UP : to, amount: Math.max(WARM_UP, isNew ? 0 : 1.2 * to) })
-    const usage = async () => {
-      api.send('usage')
-      return (await once(api, 'message'))[0]
-    }
-    const before = await usage()
-    const { rate, count, again } = await exchange({ from, to, seconds })
-    const cpu = ((await usage()) - before) / count
-    if (isNew && again) throw new Error(`${name}: the tokens were used up, so not all were new; raise MOST_PER_SECOND`)
-    return { rate, cpu }
-  } finally {
-    api.kill()
-    load.kill()
+    },
+    kill: () => child.kill(),
+  }
+}
+
+/** An API in a process of its own, once it is warm. */
+async function apiOf(name, context, load, workload) {
+  const child = start('api.mjs', [name], 0)
+  child.send(context)
+  const [port] = await once(child, 'message')
+  // The first tokens are for warming up; those of "all new" come after them, so that nobody has seen them.
+  const isNew = workload === 'all new'
+  const to = workload === 'one token' ? 1 : ROUND_ROBIN
+  // Each of the workload's own tokens has come before it is measured.
+  await load.send(name, { port, from: 0, to, amount: isNew || to === 1 ? WARM_UP : Math.max(WARM_UP, 1.2 * to) })
+  const usage = async () => {
+    child.send('usage')
+    return (await once(child, 'message'))[0]
+  }
+  let next = ROUND_ROBIN
+  return {
+    async measure() {
+      const before = await usage()
+      const range = isNew ? { from: next, to: undefined } : { from: 0, to }
+      const { rate, count, again } = await load.send(name, { port, ...range, seconds })
+      if (isNew && name !== bareOf(name)) {
+        next += count + CONNECTIONS
+        if (again) throw new Error(`${name}: the tokens were used up, so not all were new; raise MOST_PER_SECOND`)
+      }
+      return { rate, cpu: ((await usage()) - before) / count }
+    },
+    kill: () => child.kill(),
   }
 }
 
@@ -139,17 +178,20 @@ function hasTaskset() {
   }
 }
 
-function print(title, names, measured) {
-  const rates = name => measured[name].map(({ rate }) => rate)
-  const cpu = name => median(measured[name].map(each => each.cpu))
-  const ratio = name => median(rates(name)) / median(rates(name.startsWith('Nest') ? 'Nest bare' : 'bare'))
-  const rows = names
-    .toSorted((a, b) => ratio(b) - ratio(a))
+function print(title, figures) {
+  const share = name => median(figures[name].map(({ bare, guarded }) => guarded.rate / bare.rate))
+  const shares = name => figures[name].map(({ bare, guarded }) => guarded.rate / bare.rate)
+  const of = (name, which, what) => median(figures[name].map(each => each[which][what]))
+  const rows = Object.keys(figures)
+    .toSorted((a, b) => share(b) - share(a))
     .map(name => [
       name,
-      ...[median(rates(name)), Math.min(...rates(name)), Math.max(...rates(name))].map(Math.round),
-      ratio(name).toFixed(2),
-      cpu(name).toFixed(0),
+      ...[share(name), Math.min(...shares(name)), Math.max(...shares(name))].map(each => each.toFixed(2)),
+      of(name, 'guarded', 'rate').toFixed(0),
+      of(name, 'bare', 'rate').toFixed(0),
+      of(name, 'guarded', 'cpu').toFixed(0),
+      of(name, 'bare', 'cpu').toFixed(0),
     ])
-  console.log(`### ${title}\n\n${table([['requests per second', 'median', 'least', 'most', '÷ bare', 'CPU µs per request'], ...rows])}\n`)
+  const heading = ['share of bare', 'median', 'least', 'most', 'requests per second', 'of bare', 'CPU µs per request', 'of bare']
+  console.log(`### ${title}\n\n${table([heading, ...rows])}\n`)
 }

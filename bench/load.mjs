@@ -1,29 +1,27 @@
-/** The load, in a process of its own: autocannon against one API, with tokens out of a file. Answers with what it measured. */
+/** The load, in a process of its own: `node load.mjs FILE`. Sends the tokens of the file to one API at a time, and answers with what it measured. */
 import { readFileSync } from 'node:fs'
 import autocannon from 'autocannon'
 
-const CONNECTIONS = 64
+const all = readFileSync(process.argv[2], 'utf8').split('\n')
+process.on('message', async message => process.send(await measure(message)))
+process.once('disconnect', () => process.exit())
 
-process.on('message', async ({ port, file, from, to, seconds, amount }) => {
-  const tokens = readFileSync(file, 'utf8').split('\n').slice(from, to)
-  let next = 0
+async function measure({ port, connections, from, to, seconds, amount }) {
+  const count = (to ?? all.length) - from
   let sent = 0
-  const result = await autocannon({
+  const { requests, duration, non2xx, errors } = await autocannon({
     url: `http://127.0.0.1:${port}/orders`,
-    connections: CONNECTIONS,
+    connections,
     ...(amount === undefined ? { duration: seconds } : { amount }),
     requests: [
       {
         method: 'GET',
         setupRequest(request) {
-          sent++
-          next = next + 1 < tokens.length ? next + 1 : 0
-          return { ...request, headers: { ...request.headers, authorization: `Bearer ${tokens[next]}` } }
+          const token = all[from + (sent++ % count)]
+          return { ...request, headers: { ...request.headers, authorization: `Bearer ${token}` } }
         },
       },
     ],
   })
-  const { requests, latency, non2xx, errors } = result
-  process.send({ rate: requests.average, count: requests.total, p99: latency.p99, refused: non2xx, errors, again: sent > tokens.length })
-})
-process.once('disconnect', () => process.exit())
+  return { rate: requests.total / duration, count: requests.total, refused: non2xx, errors, again: sent > count }
+}
