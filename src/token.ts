@@ -115,25 +115,35 @@ function parse(bytes: Buffer, part: 'header' | 'payload'): Claims {
 }
 
 /**
- * Freezes in depth, in place, what JSON.parse gave. Its objects lose their prototype, so that a claim named `__proto__` or `constructor`
+ * Freezes in depth what JSON.parse gave. Its objects become ones without a prototype, so that a claim named `__proto__` or `constructor`
  * is nothing special, also where somebody copies it. The depth is bounded: cloning and printing what JSON.parse lets through can
  * overflow the stack.
  */
 export function frozen(value: object, part: string, depth = 0): object {
   if (depth >= MAX_DEPTH) throw malformed(`the ${part} to be nested at most ${MAX_DEPTH} deep`, 'deeper')
+  const isObject = (each: unknown): each is object => typeof each === 'object' && each !== null
   if (Array.isArray(value)) {
-    for (const each of value) if (typeof each === 'object' && each !== null) frozen(each, part, depth + 1)
+    for (let index = 0; index < value.length; index++) if (isObject(value[index])) value[index] = frozen(value[index], part, depth + 1)
     return Object.freeze(value)
   }
-  Object.setPrototypeOf(value, null)
-  // Without a prototype there are none but its own names.
-  for (const name in value) {
+  // Taking the prototype away from a full object would do, but then each, once frozen, gets a hidden class of its own: some hundred bytes.
+  const copy: Record<string, unknown> = Object.setPrototypeOf(new Roomy(false), null)
+  for (const name of Object.keys(value)) {
     const each = (value as Record<string, unknown>)[name]
-    if (name === '__proto__') delete (value as Record<string, unknown>)[name]
-    else if (typeof each === 'object' && each !== null) frozen(each, part, depth + 1)
+    if (name !== '__proto__') copy[name] = isObject(each) ? frozen(each, part, depth + 1) : each
   }
-  return Object.freeze(value)
+  return Object.freeze(copy)
 }
+
+/** V8 leaves room for as many members as it sees here and in the first few made. Without it, an object with more than 16 is a slow one. */
+class Roomy {
+  [name: string]: undefined
+  constructor(isFull: boolean) {
+    if (isFull) this.a = this.b = this.c = this.d = this.e = this.f = this.g = this.h = undefined
+    if (isFull) this.i = this.j = this.k = this.l = this.m = this.n = this.o = this.p = undefined
+  }
+}
+for (let count = 0; count < 10; count++) new Roomy(true)
 
 /**
  * The verified token of these claims, whose form was judged before.
