@@ -1,8 +1,8 @@
 /** The guard: lets a call through to its handler, or throws what answers it. */
 import { type CanActivate, type ExecutionContext, HttpException, Inject, Injectable } from '@nestjs/common'
 import { HttpAdapterHost } from '@nestjs/core'
-import { type AccessToken, type AuthError, type HttpRequest, isAuthError, type ResourceServer } from '../src/index.js'
-import { accessOf } from './decorators.js'
+import { type AuthError, type HttpRequest, isAuthError, type ResourceServer } from '../src/index.js'
+import { accessOf, type Mark } from './decorators.js'
 import { transportRefusal } from './transports.js'
 
 /** The injection token of the application's ResourceServer. */
@@ -22,6 +22,7 @@ interface PlatformRequest extends HttpRequest {
 export class ScopesGuard implements CanActivate {
   readonly #server: ResourceServer
   readonly #host: HttpAdapterHost
+  readonly #accesses = new WeakMap<object, WeakMap<object, Mark>>()
 
   constructor(@Inject(RESOURCE_SERVER) server: ResourceServer, @Inject(HttpAdapterHost) host: HttpAdapterHost) {
     this.#server = server
@@ -29,7 +30,7 @@ export class ScopesGuard implements CanActivate {
   }
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    const access = accessOf(context)
+    const access = this.#accessOf(context)
     const request = httpRequest(context)
     if (request === undefined) {
       if (access === 'public') return true
@@ -39,33 +40,37 @@ export class ScopesGuard implements CanActivate {
     delete (request as { auth?: unknown }).auth
     try {
       const asked = this.#asked(request, context, access === 'public')
-      const token = await this.#authenticate(asked)
-      if (token === 'nobody') return true
-      // A server put in place of ours may be written in JavaScript, and may judge late: `void` lets a promise through.
+      const token = await this.#server.authenticate(asked)
       if (!token) throw new TypeError('The given server authenticated a call and gave no token.')
-      if (access !== 'public') await this.#server.authorize(token, access, asked)
+      const judged: unknown = access === 'public' ? undefined : this.#server.authorize(token, access, asked)
+      // A server put in place of ours may be written in JavaScript, and may judge late: `void` lets a promise through.
+      if (judged !== undefined) await judged
       Object.defineProperty(request, 'auth', { value: token, configurable: true, enumerable: false, writable: false })
       return true
     } catch (error) {
       if (!isAuthError(error)) throw error
+      // Without credentials a public route is called by nobody in particular; bad credentials are refused there, too.
+      if (access === 'public' && error.reason === 'token_missing') return true
       throw this.#refusal(error, context)
     }
+  }
+
+  /** Found once for each handler of a class: what was written there does not change. */
+  #accessOf(context: ExecutionContext): Mark {
+    const handler = context.getHandler()
+    const type = context.getClass()
+    const byClass = this.#accesses.get(handler) ?? new WeakMap<object, Mark>()
+    const known = byClass.get(type)
+    if (known !== undefined) return known
+    const access = accessOf(context)
+    this.#accesses.set(handler, byClass.set(type, access))
+    return access
   }
 
   #asked(request: PlatformRequest, context: ExecutionContext, optional: boolean): HttpRequest {
     const { method, url, originalUrl, headers, rawHeaders, raw, body } = request
     const setHeader = (name: string, value: string) => this.#host.httpAdapter.setHeader(context.switchToHttp().getResponse(), name, value)
     return { method, url: originalUrl ?? url, headers, rawHeaders: rawHeaders ?? raw?.rawHeaders, body, setHeader, optional }
-  }
-
-  /** Without credentials a public route is called by nobody in particular; bad credentials are refused there, too. */
-  async #authenticate(asked: HttpRequest): Promise<AccessToken | 'nobody'> {
-    try {
-      return await this.#server.authenticate(asked)
-    } catch (error) {
-      if (asked.optional && isAuthError(error) && error.reason === 'token_missing') return 'nobody'
-      throw error
-    }
   }
 
   /** The headers go through the platform's adapter: neither Nest nor the filters of users look at `headers` of an exception. */
