@@ -41,10 +41,17 @@ export function signMany(key, count, first = 0) {
       sub: '2f1c8e5e-8d0a-4c7a-9c5f-3a8f7d6b5e4c',
       typ: 'Bearer',
       azp: 'web-app',
+      sid: '0c1d9a57-3b0e-4f6e-9a53-7c2f1e8d4b6a',
+      acr: '1',
+      'allowed-origins': ['https://app.example.com'],
       realm_access: { roles: ['default-roles-bench', 'offline_access', 'uma_authorization'] },
       resource_access: { account: { roles: ['manage-account', 'manage-account-links', 'view-profile'] } },
       scope: `openid email profile ${SCOPE}`,
+      email_verified: true,
+      name: 'Alice Archer',
       preferred_username: 'alice',
+      given_name: 'Alice',
+      family_name: 'Archer',
       email: 'alice@example.com',
     }
     const rest = PAYLOAD_BYTES - JSON.stringify({ ...claims, pad: '' }).length
