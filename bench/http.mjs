@@ -1,11 +1,11 @@
 /**
- * `npm run bench:http`: requests per second of one guarded route, for all contenders in one run. Every measurement has one of the bare
- * framework right beside it, and counts as a share of that; the tables give the median of these shares. APIs and load are processes of
+ * `npm run bench:http`: requests per second of one guarded route, for all contenders in one run. Each is measured by turns with the bare
+ * framework, second by second, for the speed of a machine drifts; the tables give the median of its shares. APIs and load are processes of
  * their own, on a core each where `taskset` is there.
  *
  * A token that was seen costs the same whatever its algorithm, so the second and third are measured with new tokens alone. Some 20 minutes.
  *
- * --rounds N (9), --seconds S (1 for each measurement), --algorithms RS256,ES256,EdDSA, --workloads NAME[;NAME], --only NAME[;NAME]
+ * --rounds N (5), --seconds S (1 for each measurement), --algorithms RS256,ES256,EdDSA, --workloads NAME[;NAME], --only NAME[;NAME]
  */
 import { execFileSync, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -20,7 +20,7 @@ import { keyOf, signMany } from './signing.mjs'
 
 const { values } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '9' },
+    rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '1' },
     algorithms: { type: 'string', default: 'RS256,ES256,EdDSA' },
     workloads: { type: 'string', default: 'one token;10,000 round robin;all new' },
@@ -86,33 +86,23 @@ keep('http', {
 })
 process.exit()
 
-/** One workload: all APIs are made warm, and then measured by turns. */
+/** One workload, one contender after the other: each beside a bare API that is as old and as warm as it is. */
 async function measureAll(title, names, context, file) {
   const workload = title.split(', ').slice(1).join(', ')
-  const load = await loadOf(file)
-  const bare = {}
-  const guarded = {}
-  try {
-    for (const name of [...new Set([...names.map(bareOf), ...names])]) {
-      process.stderr.write(`${title}: warming ${name} up\n`)
-      const api = await apiOf(name, context, load, workload)
-      if (name === bareOf(name)) bare[name] = api
-      else guarded[name] = api
-    }
-    const figures = Object.fromEntries(Object.keys(guarded).map(name => [name, []]))
-    for (let round = 0; round < rounds; round++) {
-      process.stderr.write(`${title}: round ${round + 1}\n`)
-      const order = Object.keys(guarded)
-      for (const name of [...order.slice(round % order.length), ...order.slice(0, round % order.length)]) {
-        figures[name].push({ bare: await bare[bareOf(name)].measure(), guarded: await guarded[name].measure() })
-      }
-    }
-    print(title, figures)
-    return figures
-  } finally {
-    for (const api of [...Object.values(bare), ...Object.values(guarded)]) api.kill()
-    load.kill()
+  const load = loadOf(file)
+  const figures = {}
+  for (const name of names.filter(each => each !== bareOf(each))) {
+    process.stderr.write(`${title}: ${name}\n`)
+    const bare = await apiOf(bareOf(name), context, load, workload)
+    const guarded = await apiOf(name, context, load, workload)
+    figures[name] = []
+    for (let round = 0; round < rounds; round++) figures[name].push({ bare: await bare.measure(), guarded: await guarded.measure() })
+    bare.kill()
+    guarded.kill()
   }
+  load.kill()
+  print(title, figures)
+  return figures
 }
 
 function bareOf(name) {
@@ -120,7 +110,7 @@ function bareOf(name) {
 }
 
 /** The process that makes the load. */
-async function loadOf(file) {
+function loadOf(file) {
   const child = start('load.mjs', [file], 1)
   return {
     async send(name, message) {
