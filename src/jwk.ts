@@ -90,9 +90,9 @@ export function acceptKeys(jwks: readonly unknown[]): AcceptedKeys {
   for (const key of usable) byKid.set(key.kid, [...(byKid.get(key.kid) ?? []), key])
   const isAmbiguous = (keys: readonly AcceptedKey[]) => keys.some(a => keys.some(b => a.type === b.type && a.thumbprint !== b.thumbprint))
   const kids = [...byKid.keys()].filter(kid => kid !== undefined)
-  const byHeader = new Map([...byKid].map(([kid, keys]) => [kid, byAlgorithm(keys)]))
-  byHeader.set(undefined, byAlgorithm(usable))
-  const set: KeySet = { kids, size: usable.length, candidates: ({ alg, kid }) => byHeader.get(kid)?.get(alg) ?? [] }
+  const fitting = new Map([...byKid].map(([kid, keys]) => [kid, byAlgorithm(keys)]))
+  fitting.set(undefined, byAlgorithm(usable))
+  const set: KeySet = { kids, size: usable.length, candidates: ({ alg, kid }) => fitting.get(kid)?.get(alg) ?? [] }
   return { set, ignored, exposed, leaked, ambiguous: kids.filter(kid => isAmbiguous(byKid.get(kid)!)) }
 }
 

@@ -38,7 +38,8 @@ interface TokenHeader {
 export function jwtValidator(policy: JwtPolicy, keys: KeySource, clock: () => number, maxVerifiedTokens: number): JwtValidator {
   const cache = maxVerifiedTokens > 0 ? tokenCache<Verified>(maxVerifiedTokens) : undefined
 
-  const confirmed = ({ token, header, thumbprint }: Verified, set: KeySet, key: string): AccessToken | undefined => {
+  /** The remembered token, if the key that verified it would verify it today. */
+  const stillSigned = ({ token, header, thumbprint }: Verified, set: KeySet, key: string): AccessToken | undefined => {
     const candidates = set.candidates(header)
     if (!isAmbiguous(header, candidates)) for (const each of candidates) if (each.thumbprint === thumbprint) return token
     cache!.delete(key)
@@ -52,7 +53,7 @@ export function jwtValidator(policy: JwtPolicy, keys: KeySource, clock: () => nu
       // What can have changed since is judged again: the time, and whether its key is still the issuer's.
       checkTimes(verified.token.claims, policy.clockTolerance, clock())
       const set = keys.get()
-      return set instanceof Promise ? set.then(each => confirmed(verified, each, key)) : confirmed(verified, set, key)
+      return set instanceof Promise ? set.then(each => stillSigned(verified, each, key)) : stillSigned(verified, set, key)
     },
     async validate(decoded, key) {
       const { text, header, claims } = decoded

@@ -86,7 +86,7 @@ export function createResourceServer(options: ResourceServerOptions | Issuerless
     report?.(token, text)
     return token
   }
-  /** At once where nothing has to be waited for and nobody is to be told: so it is with nearly all calls, and a promise costs as much as the rest. */
+  /** At once where nothing has to be waited for and nobody is to be told: so it is with nearly all calls. */
   const validate = (text: string, call?: Call): AccessToken | Promise<AccessToken> => {
     if (!open) throw new UnavailableError('closed', 1, 'The resource server was closed.')
     if (issuers.length === 0) throw new TypeError('validate: this server takes no bearer tokens, for it has no `issuer`.')

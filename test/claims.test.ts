@@ -171,6 +171,22 @@ describe('the access token', () => {
     expect(JSON.stringify(token)).not.toContain(text.split('.')[2])
     expect(() => (token.scopes as string[]).push('admin')).toThrow(TypeError)
   })
+
+  test('holds nothing that somebody wrote into the prototype of all objects', async () => {
+    const text = await issuer.sign({ iat: NOW, exp: NOW + 60, realm_access: {} })
+    const server = createResourceServer({ issuer: { issuer: issuer.issuer, jwks: issuer.jwks }, audience: 'test-api', clock: () => NOW })
+    const everyObject = Object.prototype as { scope?: string; roles?: string[] }
+    try {
+      Object.assign(everyObject, { scope: 'admin', roles: ['admin'] })
+      const token = await server.validate(text)
+      expect(token.scopes).toEqual([])
+      expect('scope' in token.claims).toBe(false)
+      expect('roles' in (token.claims.realm_access as object)).toBe(false)
+    } finally {
+      delete everyObject.scope
+      delete everyObject.roles
+    }
+  })
 })
 
 test('any claims at all give a verdict, never another kind of error', async () => {
