@@ -59,9 +59,9 @@ export function linesOf({ headers, rawHeaders }: HttpRequest, name: string): rea
   if (isHeaders(headers)) return name.startsWith(':') ? [] : [headers.get(name)].filter(value => value !== null)
   const lines: string[] = []
   for (const each of Object.keys(headers)) {
-    const value = isNamed(each, name) ? headers[each] : undefined
-    if (typeof value === 'string') lines.push(value)
-    else if (value !== undefined) lines.push(...value)
+    const value = (isNamed(each, name) ? headers[each] : undefined) ?? []
+    if (typeof value === 'object') lines.push(...value)
+    else lines.push(value)
   }
   return lines
 }

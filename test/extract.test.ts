@@ -22,6 +22,7 @@ describe('authorizationOf', () => {
     ['nothing without headers', request({}), undefined],
     ['nothing in empty Headers', request(new Headers()), undefined],
     ['nothing where the header is undefined', request({ authorization: undefined }), undefined],
+    ['nothing where the header is null, as some gateways have it', request({ authorization: null as never }), undefined],
     ['nothing in an empty header', request({ authorization: '' }), undefined],
     ['nothing of another scheme', request({ authorization: 'Basic YTpi' }), undefined],
     ['nothing of a scheme that only begins so', request({ authorization: 'Bearers abc' }), undefined],
