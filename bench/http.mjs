@@ -58,12 +58,9 @@ for (const [index, alg] of values.algorithms.split(',').entries()) {
   const wanted = name => isAble(name) && (values.only === undefined || values.only.split(';').includes(name))
   for (const workload of values.workloads.split(';')) {
     if (index > 0 && workload !== 'all new') continue
-    figures[`${alg}, ${workload}`] = await measureAll(
-      `${alg}, ${workload}`,
-      [...EXPRESS_NAMES, ...NEST_NAMES].filter(wanted),
-      context,
-      file,
-    )
+    const title = `${alg}, ${workload}`
+    figures[title] = await measureAll(title, workload, [...EXPRESS_NAMES, ...NEST_NAMES].filter(wanted), context, file)
+    print(title, figures[title])
   }
   jwks.close()
 }
@@ -89,8 +86,7 @@ keep('http', {
 process.exit()
 
 /** One workload, one contender after the other: each beside a bare API that is as old and as warm as it is. */
-async function measureAll(title, names, context, file) {
-  const workload = title.split(', ').slice(1).join(', ')
+async function measureAll(title, workload, names, context, file) {
   const load = loadOf(file)
   const figures = {}
   for (const name of names.filter(each => each !== bareOf(each))) {
@@ -103,7 +99,6 @@ async function measureAll(title, names, context, file) {
     guarded.kill()
   }
   load.kill()
-  print(title, figures)
   return figures
 }
 
@@ -134,7 +129,7 @@ async function apiOf(name, context, load, workload) {
   const isNew = workload === 'all new'
   const to = workload === 'one token' ? 1 : ROUND_ROBIN
   // Each of the workload's own tokens has come before it is measured.
-  await load.send(name, { port, from: 0, to, amount: isNew || to === 1 ? WARM_UP : Math.max(WARM_UP, 1.2 * to) })
+  await load.send(name, { port, from: 0, to, amount: isNew || to === 1 ? WARM_UP : 1.2 * to })
   const usage = async () => {
     child.send('usage')
     return (await once(child, 'message'))[0]
@@ -171,8 +166,8 @@ function hasTaskset() {
 }
 
 function print(title, figures) {
-  const share = name => median(figures[name].map(({ bare, guarded }) => guarded.rate / bare.rate))
   const shares = name => figures[name].map(({ bare, guarded }) => guarded.rate / bare.rate)
+  const share = name => median(shares(name))
   const of = (name, which, what) => median(figures[name].map(each => each[which][what]))
   const rows = Object.keys(figures)
     .toSorted((a, b) => share(b) - share(a))

@@ -15,8 +15,8 @@ export interface Validator {
   validate(token: string): Promise<AccessToken>
 }
 
-/** The Validator of a resource server, and the care for its keys. */
-export interface IssuersValidator extends Omit<Validator, 'validate'> {
+/** What a resource server has its tokens validated by, and the care for its keys. */
+export interface IssuersValidator {
   /** At once where nothing has to be waited for, so with a token that was verified before. */
   validate(token: string): AccessToken | Promise<AccessToken>
   /** Has every issuer's keys at hand. */

@@ -141,8 +141,11 @@ export function createResourceServer(options: ResourceServerOptions | Issuerless
   }
   const authorize = (token: AccessToken, rule: Rule | null): void => {
     const scheme = settings.schemes.find(({ name }) => name === token.scheme)
-    if (scheme === undefined) judge(token, rule)
-    else answering(scheme, realm, () => judge(token, rule))
+    try {
+      judge(token, rule)
+    } catch (error) {
+      throw scheme === undefined ? error : challenged(error, scheme, realm)
+    }
   }
   return Object.freeze({
     authenticate: (request: HttpRequest) =>
@@ -172,14 +175,6 @@ function missing(schemes: readonly Scheme[], realm: string, request: HttpRequest
     error,
     schemes.map(scheme => scheme.challenge(undefined, realm)).filter(challenge => challenge !== ''),
   )
-}
-
-function answering<T>(scheme: Scheme, realm: string, work: () => T): T {
-  try {
-    return work()
-  } catch (error) {
-    throw challenged(error, scheme, realm)
-  }
 }
 
 /** What a scheme refuses is answered with its own challenge; what no other credentials would mend has none. */

@@ -70,7 +70,6 @@ interface Attempt {
 export class Store<T> {
   readonly #options: StoreOptions<T>
   readonly #abort = new AbortController()
-  #closed = false
   #held: Held<T> | undefined
   #last: Attempt | undefined
   #inFlight: Promise<void> | undefined
@@ -93,7 +92,7 @@ export class Store<T> {
 
   /** The document, without waiting where one is fresh enough or the issuer is known to fail. Throws UnavailableError. */
   get(): T | Promise<T> {
-    if (this.#closed) throw this.#unavailable()
+    if (this.#abort.signal.aborted) throw this.#unavailable()
     const held = this.#held
     if (held === undefined) return this.#blocking()
     const age = held.age()
@@ -127,7 +126,7 @@ export class Store<T> {
   async refresh(): Promise<void> {
     await this.#inFlight
     await this.#wait(this.#start(false))
-    if (this.#last?.error !== undefined || this.#closed) throw this.#unavailable()
+    if (this.#last?.error !== undefined || this.#abort.signal.aborted) throw this.#unavailable()
   }
 
   status(): StoreStatus {
@@ -151,7 +150,6 @@ export class Store<T> {
 
   /** Aborts what is under way; whoever waits is told 503. */
   close(): void {
-    this.#closed = true
     this.#abort.abort()
   }
 
@@ -159,7 +157,7 @@ export class Store<T> {
     // Who has waited too long, or finds too many who wait, is refused only where there is no old document.
     const refused: unknown = await this.#wait(this.#start(false)).catch(error => error)
     const held = this.#held
-    if (held === undefined || this.#closed || held.age() >= this.#staleLimit()) throw refused ?? this.#unavailable()
+    if (held === undefined || this.#abort.signal.aborted || held.age() >= this.#staleLimit()) throw refused ?? this.#unavailable()
     this.#overdue = refused !== undefined && this.#inFlight !== undefined
     if (held.age() >= this.#options.times.maxAge) this.#options.tell('stale_served', {})
     return held.value
@@ -246,7 +244,7 @@ export class Store<T> {
   /** @param cooldown seconds that have to pass since the last attempt, besides the back-off */
   #unavailable(cooldown = 0): UnavailableError {
     const { name } = this.#options
-    if (this.#closed) return new UnavailableError('closed', 1, 'The resource server was closed.')
+    if (this.#abort.signal.aborted) return new UnavailableError('closed', 1, 'The resource server was closed.')
     const { error, end } = this.#last!
     const reason = MISCONFIGURED.includes(error!.code) ? 'issuer_misconfigured' : 'issuer_unreachable'
     const cooling = cooldown - (performance.now() - end) / 1000

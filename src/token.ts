@@ -121,7 +121,6 @@ function parse(bytes: Buffer, part: 'header' | 'payload'): Claims {
  */
 export function frozen(value: object, part: string, depth = 0): object {
   if (depth >= MAX_DEPTH) throw malformed(`the ${part} to be nested at most ${MAX_DEPTH} deep`, 'deeper')
-  const isObject = (each: unknown): each is object => typeof each === 'object' && each !== null
   if (Array.isArray(value)) {
     for (let index = 0; index < value.length; index++) if (isObject(value[index])) value[index] = frozen(value[index], part, depth + 1)
     return Object.freeze(value)
@@ -133,6 +132,10 @@ export function frozen(value: object, part: string, depth = 0): object {
     if (name !== '__proto__') copy[name] = isObject(each) ? frozen(each, part, depth + 1) : each
   }
   return Object.freeze(copy)
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
 }
 
 /** V8 leaves room for as many members as it sees here and in the first few made. Without it, an object with more than 16 is a slow one. */
